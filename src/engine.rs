@@ -1,0 +1,51 @@
+//! The decision itself: pure functions over immutable values.
+//!
+//! ```text
+//! files --compile--> Snapshot ---+
+//! entities, links ---> View -----+--> decide(&snapshot, &view, &query) -> Decision
+//! wire values -----> Query ------+
+//! ```
+//!
+//! Nothing in here does I/O, reads a clock or the environment, or is `async`:
+//! time arrives as `context.now`, files arrive as bytes. That is what makes a
+//! decision repeatable, testable against Cedar's own `Authorizer`, and fast.
+//!
+//! Reading order: [`query`] and [`decision`] (what goes in and comes out),
+//! [`compile`] (files to a [`Snapshot`]), [`index`] and [`decide`] (the hot
+//! path), [`explain`] (why), [`access`] (what a policy can read).
+
+pub mod access;
+pub mod compile;
+pub mod conform;
+pub mod decide;
+pub mod decision;
+pub mod digest;
+pub mod explain;
+pub mod fault;
+pub mod files;
+pub mod index;
+pub mod link;
+pub mod manifest;
+pub mod overlay;
+pub mod policy;
+pub mod query;
+pub mod schema;
+pub mod scope;
+pub mod snapshot;
+pub mod strip;
+pub mod value;
+pub mod view;
+
+pub use compile::compile;
+pub use decide::decide;
+pub use decision::Cause;
+pub use decision::Decision;
+pub use decision::Outcome;
+pub use decision::Permit;
+pub use digest::Digest;
+pub use explain::explain;
+pub use fault::Fault;
+pub use files::Files;
+pub use query::Query;
+pub use snapshot::Snapshot;
+pub use view::View;

@@ -1,0 +1,281 @@
+//! Files to a snapshot, or to every fault of every file.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cedar_policy::SchemaFragment;
+use cedar_policy_core::ast;
+use cedar_policy_core::ast::PolicyID;
+use cedar_policy_core::parser::parse_policyset;
+use cedar_policy_core::validator::ValidationMode;
+use cedar_policy_core::validator::Validator;
+use miette::Diagnostic;
+use smol_str::SmolStr;
+
+use super::access::Access;
+use super::fault::Fault;
+use super::fault::Lines;
+use super::files::Files;
+use super::files::Role;
+use super::manifest::Manifest;
+use super::policy::Policy;
+use super::policy::PolicyInfo;
+use super::policy::Template;
+use super::schema::Schema;
+use super::snapshot::Snapshot;
+
+/// Compiles the manifest, schema and policies of a repository.
+///
+/// The result depends on nothing but the bytes. Policies are validated against
+/// the schema in strict mode; a repository without a schema compiles with a
+/// warning, and its requests are then not checked either.
+///
+/// # Errors
+/// Every fault of every file, in order of file and place.
+pub fn compile(files: &Files) -> Result<Snapshot, Vec<Fault>> {
+    let mut compiler = Compiler::default();
+    let manifest = compiler.manifest(files);
+    let schema = compiler.schema(files);
+    compiler.policies(files);
+    if let Some(schema) = &schema {
+        compiler.validate(schema);
+    } else if files.with_role(Role::Schema).next().is_none() {
+        let fault = Fault::of_file("schema", "there is no schema: policies and requests are not checked")
+            .with_hint("add a `*.cedarschema` file");
+        compiler.warnings.push(fault.as_warning());
+    }
+    if compiler.faults.is_empty() {
+        Ok(Snapshot::new(
+            files.policy_digest(),
+            manifest,
+            schema,
+            compiler.policies,
+            compiler.templates,
+            compiler.warnings,
+        ))
+    } else {
+        compiler
+            .faults
+            .sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        Err(compiler.faults)
+    }
+}
+
+#[derive(Default)]
+struct Compiler {
+    faults: Vec<Fault>,
+    warnings: Vec<Fault>,
+    policies: Vec<Policy>,
+    templates: BTreeMap<SmolStr, Template>,
+    /// Where each id was first seen.
+    places: HashMap<SmolStr, String>,
+    /// The text of each policy file, to place what the validator says.
+    sources: HashMap<Arc<str>, Arc<str>>,
+    accesses: HashMap<Arc<Access>, Arc<Access>>,
+}
+
+impl Compiler {
+    fn text(&mut self, file: &str, content: &[u8]) -> Option<Arc<str>> {
+        match std::str::from_utf8(content) {
+            Ok(text) => Some(text.into()),
+            Err(error) => {
+                let message = format!("not UTF-8: a bad byte at offset {}", error.valid_up_to());
+                let fault = Fault::of_file(file, message).with_hint("save the file as UTF-8");
+                self.faults.push(fault);
+                None
+            }
+        }
+    }
+
+    fn manifest(&mut self, files: &Files) -> Manifest {
+        let Some((file, content)) = files.with_role(Role::Manifest).next() else {
+            return Manifest::default();
+        };
+        let Some(text) = self.text(file, content) else {
+            return Manifest::default();
+        };
+        Manifest::parse(file, &text).unwrap_or_else(|faults| {
+            self.faults.extend(faults);
+            Manifest::default()
+        })
+    }
+
+    fn schema(&mut self, files: &Files) -> Option<Schema> {
+        let mut fragments = Vec::new();
+        let mut broken = false;
+        let mut last = "schema";
+        for (file, content) in files.with_role(Role::Schema) {
+            last = file;
+            let Some(text) = self.text(file, content) else {
+                broken = true;
+                continue;
+            };
+            match SchemaFragment::from_cedarschema_str(&text) {
+                Ok((fragment, warnings)) => {
+                    let warnings = warnings.map(|w| Fault::from_cedar(file, &text, &w).as_warning());
+                    self.warnings.extend(warnings);
+                    fragments.push(fragment);
+                }
+                Err(error) => {
+                    broken = true;
+                    self.report(file, &text, &error);
+                }
+            }
+        }
+        if broken || fragments.is_empty() {
+            return None;
+        }
+        // A fault of the fragments together, such as an undeclared type, has no
+        // file of its own: Cedar gives no place, so the file is found by the name.
+        let empty: Arc<str> = "".into();
+        let schema = cedar_policy::Schema::from_schema_fragments(fragments)
+            .map_err(|error| self.report(last, &empty, &error))
+            .ok()?;
+        let core: &cedar_policy_core::validator::ValidatorSchema = schema.as_ref();
+        let actions = core
+            .action_entities()
+            .map_err(|error| self.report(last, &empty, &error))
+            .ok()?;
+        Some(Schema::new(schema, &actions))
+    }
+
+    fn policies(&mut self, files: &Files) {
+        let mut count = 0;
+        for (file, content) in files.with_role(Role::Policies) {
+            count += 1;
+            let Some(text) = self.text(file, content) else {
+                continue;
+            };
+            let file: Arc<str> = file.into();
+            self.sources.insert(Arc::clone(&file), Arc::clone(&text));
+            match parse_policyset(&text) {
+                Ok(set) => self.policy_file(&file, &text, &set),
+                Err(errors) => {
+                    for error in errors.iter() {
+                        self.report(&file, &text, error);
+                    }
+                }
+            }
+        }
+        if count == 0 {
+            let fault = Fault::of_file(".", "there is no policy file")
+                .with_hint("a policy repository has at least one `*.cedar` file; is this the right directory?");
+            self.faults.push(fault);
+        }
+    }
+
+    fn policy_file(&mut self, file: &Arc<str>, text: &Arc<str>, set: &ast::PolicySet) {
+        let lines = Lines::new(text);
+        for policy in set.static_policies() {
+            let info = PolicyInfo::new(policy.template(), file, &lines, ordinal(policy.id()));
+            if !self.claim(&info.id, file, text, policy.loc(), info.line) {
+                continue;
+            }
+            let cedar = policy.new_id(PolicyID::from_smolstr(info.id.clone()));
+            let mut template = Template::new(Arc::new(cedar.template().clone()), info);
+            self.share_access(&mut template);
+            // A static policy has no slots, so it always is one.
+            self.policies.extend(template.as_static(cedar));
+        }
+        for template in set.templates() {
+            let info = PolicyInfo::new(template, file, &lines, ordinal(template.id()));
+            if !self.claim(&info.id, file, text, template.loc(), info.line) {
+                continue;
+            }
+            let cedar = template.new_id(PolicyID::from_smolstr(info.id.clone()));
+            let mut template = Template::new(Arc::new(cedar), info);
+            self.share_access(&mut template);
+            self.templates.insert(template.info.id.clone(), template);
+        }
+    }
+
+    /// Takes an id for a policy; a second policy of the same id is a fault.
+    fn claim(
+        &mut self,
+        id: &SmolStr,
+        file: &Arc<str>,
+        text: &Arc<str>,
+        loc: Option<&cedar_policy_core::parser::Loc>,
+        line: usize,
+    ) -> bool {
+        let place = format!("{file}:{line}");
+        match self.places.get(id) {
+            None => {
+                self.places.insert(id.clone(), place);
+                true
+            }
+            Some(first) => {
+                let message = format!("two policies have the id `{id}`");
+                let hint = format!("the other one is at {first}; give one of them another `@id`");
+                let start = loc.map_or(0, cedar_policy_core::parser::Loc::start);
+                let span = (start, first_line_length(text, start)).into();
+                self.faults.push(Fault::at(file, text, span, message).with_hint(hint));
+                false
+            }
+        }
+    }
+
+    fn share_access(&mut self, template: &mut Template) {
+        let access = &template.access;
+        let shared = self
+            .accesses
+            .entry(Arc::clone(access))
+            .or_insert_with(|| Arc::clone(access));
+        template.access = Arc::clone(shared);
+    }
+
+    fn validate(&mut self, schema: &Schema) {
+        let mut set = ast::PolicySet::new();
+        let mut infos = HashMap::new();
+        for policy in &self.policies {
+            infos.insert(policy.cedar.id().clone(), Arc::clone(&policy.info));
+            // Ids were claimed before, so adding cannot fail.
+            set.add(policy.cedar.clone()).ok();
+        }
+        for template in self.templates.values() {
+            infos.insert(template.cedar.id().clone(), Arc::clone(&template.info));
+            set.add_template(ast::Template::clone(&template.cedar)).ok();
+        }
+        let result = Validator::new(schema.validator().clone()).validate(&set, ValidationMode::Strict);
+        let result = cedar_policy::ValidationResult::from(result);
+        for error in result.validation_errors() {
+            let fault = self.validation_fault(infos.get(error.policy_id().as_ref()), error);
+            self.faults.push(fault);
+        }
+        for warning in result.validation_warnings() {
+            let fault = self.validation_fault(infos.get(warning.policy_id().as_ref()), warning);
+            self.warnings.push(fault.as_warning());
+        }
+    }
+
+    fn validation_fault(&self, info: Option<&Arc<PolicyInfo>>, diagnostic: &dyn Diagnostic) -> Fault {
+        let Some(info) = info else {
+            return Fault::of_file(".", diagnostic.to_string());
+        };
+        match self.sources.get(&info.file) {
+            Some(source) => Fault::from_cedar(&info.file, source, diagnostic),
+            None => Fault::of_file(&info.file, diagnostic.to_string()),
+        }
+    }
+
+    fn report(&mut self, file: &str, text: &Arc<str>, error: &dyn Diagnostic) {
+        self.faults.push(Fault::from_cedar(file, text, error));
+        if let Some(related) = error.related() {
+            let related = related.map(|error| Fault::from_cedar(file, text, error));
+            self.faults.extend(related);
+        }
+    }
+}
+
+/// Cedar calls the policies of a text `policy0`, `policy1`, in order.
+fn ordinal(id: &PolicyID) -> usize {
+    let id: &str = id.as_ref();
+    id.trim_start_matches("policy").parse().unwrap_or(0)
+}
+
+fn first_line_length(text: &str, start: usize) -> usize {
+    text.get(start..)
+        .and_then(|rest| rest.lines().next())
+        .map_or(0, str::len)
+}

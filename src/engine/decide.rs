@@ -1,0 +1,210 @@
+//! The decision: index, evaluate the few, combine.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use cedar_policy_core::ast;
+use cedar_policy_core::ast::Effect;
+use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::EntityUIDEntry;
+use cedar_policy_core::ast::Literal;
+use cedar_policy_core::ast::ValueKind;
+use cedar_policy_core::entities::Entities;
+use cedar_policy_core::evaluator::Evaluator;
+use cedar_policy_core::extensions::Extensions;
+
+use super::decision::Cause;
+use super::decision::Decision;
+use super::decision::PolicyError;
+use super::manifest::OnError;
+use super::manifest::OnUnknown;
+use super::overlay::Overlay;
+use super::policy::Policy;
+use super::policy::PolicyInfo;
+use super::query::Query;
+use super::query::QueryError;
+use super::scope::Ancestors;
+use super::scope::Parties;
+use super::scope::Party;
+use super::snapshot::Snapshot;
+use super::view::View;
+
+/// Decides one query.
+///
+/// Takes as long for 100,000 policies as for 10: only policies whose scope
+/// matches are evaluated. The decision, its policies and its errors are what
+/// Cedar's `Authorizer` gives for the same policies, entities and request,
+/// unless the manifest asks for more (erroring forbids deny, unknown entities
+/// are denied).
+///
+/// # Errors
+/// When the entities that the request carries do not fit the schema or form a
+/// cycle.
+pub fn decide(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Decision, QueryError> {
+    let ground = match Ground::new(snapshot, view, query)? {
+        Ok(ground) => ground,
+        Err(cause) => return Ok(Decision::deny(cause, Vec::new(), Vec::new())),
+    };
+    let mut verdict = Verdict::default();
+    let evaluator = ground.evaluator(query);
+    for policy in &ground.candidates {
+        match satisfied(policy, &evaluator) {
+            Ok(false) => {}
+            Ok(true) => match policy.info.effect {
+                Effect::Permit => verdict.permits.push(Arc::clone(&policy.info)),
+                Effect::Forbid => verdict.forbids.push(Arc::clone(&policy.info)),
+            },
+            Err(message) => verdict.errors.push(PolicyError {
+                policy: Arc::clone(&policy.info),
+                message,
+            }),
+        }
+    }
+    Ok(verdict.decide(snapshot.manifest().errors))
+}
+
+/// What a query is decided on: the policies whose scope matches, and the
+/// entities that they may read.
+pub(super) struct Ground<'a> {
+    pub(super) candidates: Vec<&'a Policy>,
+    entities: Cow<'a, Entities>,
+}
+
+impl<'a> Ground<'a> {
+    /// Gathers candidates and entities, or says why the query is denied before
+    /// any policy is asked.
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        view: &'a View,
+        query: &Query,
+    ) -> Result<Result<Self, Cause>, QueryError> {
+        let overlay = if query.overlay.is_empty() {
+            None
+        } else {
+            Some(Overlay::new(snapshot, view, query)?)
+        };
+        if let Some(cause) = refusal(snapshot, view, overlay.as_ref(), query) {
+            return Ok(Err(cause));
+        }
+        let ancestors = |uid: &EntityUID| match &overlay {
+            None => Cow::Borrowed(view.ancestors(uid)),
+            Some(overlay) => Cow::Owned(overlay.ancestors(uid)),
+        };
+        let (principal, resource) = (ancestors(&query.principal), ancestors(&query.resource));
+        let declared = snapshot
+            .schema()
+            .and_then(|schema| schema.action(&query.action));
+        let action: &Ancestors = match declared {
+            Some(action) => &action.ancestors,
+            None => view.ancestors(&query.action),
+        };
+        let parties = Parties {
+            principal: Party::new(&query.principal, &principal),
+            action: Party::new(&query.action, action),
+            resource: Party::new(&query.resource, &resource),
+        };
+        let mut candidates = Vec::with_capacity(16);
+        snapshot.rules().matching(&parties, &mut candidates);
+        view.links().matching(&parties, &mut candidates);
+        let entities = match &overlay {
+            None => Cow::Borrowed(view.entities()),
+            Some(overlay) => Cow::Owned(overlay.slice(&candidates, query)?),
+        };
+        Ok(Ok(Self {
+            candidates,
+            entities,
+        }))
+    }
+
+    pub(super) fn evaluator(&self, query: &Query) -> Evaluator<'_> {
+        let known = |uid: &Arc<EntityUID>| EntityUIDEntry::Known {
+            euid: Arc::clone(uid),
+            loc: None,
+        };
+        let request = ast::Request::new_unchecked(
+            known(&query.principal),
+            known(&query.action),
+            known(&query.resource),
+            Some(ast::Context::Value(Arc::clone(&query.context))),
+        );
+        Evaluator::new(request, &self.entities, Extensions::all_available())
+    }
+}
+
+/// Whether a policy whose scope matches is satisfied.
+pub(super) fn satisfied(policy: &Policy, evaluator: &Evaluator<'_>) -> Result<bool, String> {
+    let Some(condition) = &policy.condition else {
+        return Ok(true);
+    };
+    match evaluator.interpret(condition, policy.cedar.env()) {
+        Ok(value) => match value.value_kind() {
+            ValueKind::Lit(Literal::Bool(satisfied)) => Ok(*satisfied),
+            // A condition that is no boolean is a type error, which Cedar's own
+            // evaluation of the whole policy words; only strict validation
+            // switched off lets one through.
+            _ => evaluator
+                .evaluate(&policy.cedar)
+                .map_err(|error| error.to_string()),
+        },
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What is denied whatever the policies say.
+fn refusal(
+    snapshot: &Snapshot,
+    view: &View,
+    overlay: Option<&Overlay<'_>>,
+    query: &Query,
+) -> Option<Cause> {
+    let manifest = snapshot.manifest();
+    if manifest.unknown == OnUnknown::Cedar {
+        return None;
+    }
+    let unknown = |uid: &EntityUID| {
+        !view.knows(uid)
+            && !overlay.is_some_and(|overlay| overlay.carries(uid))
+            && !manifest.implicit_types.contains(uid.entity_type())
+    };
+    if let Some(schema) = snapshot.schema() {
+        let Some(action) = schema.action(&query.action) else {
+            return Some(Cause::UnknownAction);
+        };
+        if !action.applies_to(&query.principal, &query.resource) {
+            return Some(Cause::NotApplicable);
+        }
+    }
+    if unknown(&query.principal) {
+        Some(Cause::UnknownPrincipal)
+    } else if unknown(&query.resource) {
+        Some(Cause::UnknownResource)
+    } else {
+        None
+    }
+}
+
+#[derive(Default)]
+struct Verdict {
+    permits: Vec<Arc<PolicyInfo>>,
+    forbids: Vec<Arc<PolicyInfo>>,
+    errors: Vec<PolicyError>,
+}
+
+impl Verdict {
+    fn decide(self, on_error: OnError) -> Decision {
+        let forbid_failed = on_error == OnError::Deny
+            && self
+                .errors
+                .iter()
+                .any(|error| error.policy.effect == Effect::Forbid);
+        if !self.forbids.is_empty() {
+            Decision::deny(Cause::Forbidden, self.forbids, self.errors)
+        } else if forbid_failed {
+            Decision::deny(Cause::ForbidFailed, Vec::new(), self.errors)
+        } else if self.permits.is_empty() {
+            Decision::deny(Cause::NoPermit, Vec::new(), self.errors)
+        } else {
+            Decision::allow(self.permits, self.errors)
+        }
+    }
+}

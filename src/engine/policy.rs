@@ -1,0 +1,215 @@
+//! One compiled policy or template.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cedar_policy_core::ast;
+use cedar_policy_core::ast::Effect;
+use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::Expr;
+use cedar_policy_core::ast::PolicyID;
+use cedar_policy_core::ast::SlotId;
+use smol_str::SmolStr;
+
+use super::access::Access;
+use super::fault::Lines;
+use super::index::Index;
+use super::scope::Parties;
+use super::scope::Scope;
+use super::strip::strip;
+
+/// What people are shown of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyInfo {
+    /// The id: `@id`, or made from file and position; of a link, its own.
+    pub id: SmolStr,
+    /// The template, when this is a link of one.
+    pub template: Option<SmolStr>,
+    /// Permit or forbid.
+    pub effect: Effect,
+    /// All annotations of the policy text.
+    pub annotations: BTreeMap<SmolStr, SmolStr>,
+    /// The file, relative to the root of the repository.
+    pub file: Arc<str>,
+    /// The first line of the policy, from 1.
+    pub line: usize,
+    /// The text of the policy.
+    pub text: SmolStr,
+}
+
+impl PolicyInfo {
+    /// An annotation that is present and not empty.
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        self.annotations
+            .get(name)
+            .map(SmolStr::as_str)
+            .filter(|text| !text.is_empty())
+    }
+
+    /// What the enforcement point must do for this decision to hold:
+    /// `@obligation("log-access, step-up-mfa")`.
+    pub fn obligations(&self) -> impl Iterator<Item = &str> {
+        self.annotation("obligation")
+            .into_iter()
+            .flat_map(|list| list.split(','))
+            .map(str::trim)
+            .filter(|obligation| !obligation.is_empty())
+    }
+
+    /// Reads id, annotations and place of a policy text. `ordinal` counts the
+    /// policies of the file, for those without `@id`.
+    pub fn new(template: &ast::Template, file: &Arc<str>, lines: &Lines, ordinal: usize) -> Self {
+        let annotations: BTreeMap<_, _> = template
+            .annotations()
+            .map(|(key, value)| (SmolStr::from(key.as_ref()), value.val.clone()))
+            .collect();
+        let id = annotations
+            .get("id")
+            .filter(|id| !id.is_empty())
+            .cloned()
+            .unwrap_or_else(|| format!("{file}#{ordinal}").into());
+        let (start, text) = template.loc().map_or((0, ""), |loc| {
+            (loc.start(), loc.snippet().unwrap_or_default())
+        });
+        Self {
+            id,
+            template: None,
+            effect: template.effect(),
+            annotations,
+            file: Arc::clone(file),
+            line: lines.line(start),
+            text: text.into(),
+        }
+    }
+}
+
+/// A policy ready for decisions: static, or a template with its slots filled.
+#[derive(Debug)]
+pub struct Policy {
+    /// What people are shown.
+    pub info: Arc<PolicyInfo>,
+    /// Its scope, with slots filled.
+    pub scope: Scope,
+    /// Its condition without source locations; `None` when it has none.
+    pub condition: Option<Arc<Expr>>,
+    /// What its condition can read.
+    pub access: Arc<Access>,
+    /// Cedar's own policy, with source locations, for errors and explanations.
+    pub cedar: ast::Policy,
+}
+
+/// A policy template, to be linked by the directory's data.
+#[derive(Debug)]
+pub struct Template {
+    /// What people are shown.
+    pub info: Arc<PolicyInfo>,
+    /// Cedar's own template, with source locations.
+    pub cedar: Arc<ast::Template>,
+    /// What its condition can read, by slot where it reads through one.
+    pub access: Arc<Access>,
+    condition: Option<Arc<Expr>>,
+}
+
+impl Template {
+    /// Compiles a template, or a static policy before its one link.
+    pub fn new(cedar: Arc<ast::Template>, info: PolicyInfo) -> Self {
+        let condition = cedar.non_scope_constraints();
+        Self {
+            info: Arc::new(info),
+            access: Arc::new(condition.map(Access::of).unwrap_or_default()),
+            condition: condition.map(|condition| Arc::new(strip(condition))),
+            cedar,
+        }
+    }
+
+    /// Fills the slots.
+    ///
+    /// # Errors
+    /// When a slot is missing or superfluous, as Cedar words it.
+    pub fn link(&self, id: &SmolStr, slots: HashMap<SlotId, EntityUID>) -> Result<Policy, String> {
+        let id = PolicyID::from_smolstr(id.clone());
+        let cedar = ast::Template::link(Arc::clone(&self.cedar), id.clone(), slots)
+            .map_err(|error| error.to_string())?;
+        let info = PolicyInfo {
+            id: id.into_smolstr(),
+            template: Some(self.info.id.clone()),
+            ..PolicyInfo::clone(&self.info)
+        };
+        self.policy(cedar, Arc::new(info))
+            .ok_or_else(|| "a slot is not filled".to_owned())
+    }
+
+    /// The policy of a template without slots.
+    pub fn as_static(&self, cedar: ast::Policy) -> Option<Policy> {
+        self.policy(cedar, Arc::clone(&self.info))
+    }
+
+    fn policy(&self, cedar: ast::Policy, info: Arc<PolicyInfo>) -> Option<Policy> {
+        Some(Policy {
+            info,
+            scope: Scope::new(&cedar)?,
+            condition: self.condition.clone(),
+            access: Arc::clone(&self.access),
+            cedar,
+        })
+    }
+}
+
+/// Policies with their index.
+#[derive(Debug, Default)]
+pub struct Rules {
+    policies: Vec<Policy>,
+    index: Index,
+}
+
+impl Rules {
+    /// Sorts by id, so that the same policies always have the same numbers, and
+    /// indexes.
+    pub fn new(mut policies: Vec<Policy>) -> Self {
+        policies.sort_by(|a, b| a.info.id.cmp(&b.info.id));
+        Self {
+            index: Index::new(policies.iter().map(|policy| &policy.scope)),
+            policies,
+        }
+    }
+
+    /// All policies, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.iter()
+    }
+
+    /// The policy of this id.
+    pub fn get(&self, id: &str) -> Option<&Policy> {
+        let at = self
+            .policies
+            .binary_search_by(|policy| policy.info.id.as_str().cmp(id))
+            .ok()?;
+        self.policies.get(at)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.policies.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.policies.is_empty()
+    }
+
+    /// Appends the policies whose scope matches, in order of id.
+    pub fn matching<'a>(&'a self, parties: &Parties<'_>, into: &mut Vec<&'a Policy>) {
+        if self.policies.is_empty() {
+            return;
+        }
+        let mut numbers = Vec::with_capacity(16);
+        self.index.candidates(parties, &mut numbers);
+        into.extend(
+            numbers
+                .iter()
+                .filter_map(|number| self.policies.get(*number as usize))
+                .filter(|policy| policy.scope.holds(parties)),
+        );
+    }
+}

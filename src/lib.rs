@@ -1,0 +1,5 @@
+//! Deodar: a policy decision point for connected things.
+
+pub mod directory;
+pub mod engine;
+pub mod source;
