@@ -1,5 +1,12 @@
 //! Deodar: a policy decision point for connected things.
 
+pub mod config;
 pub mod directory;
 pub mod engine;
+pub mod identity;
+pub mod pdp;
+pub mod proto;
+pub mod run;
+pub mod serve;
 pub mod source;
+pub mod telemetry;

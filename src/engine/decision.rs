@@ -140,6 +140,13 @@ impl Decision {
         }
     }
 
+    /// What a person could do about the decision: `@advice` of its policies.
+    pub fn advice(&self) -> impl Iterator<Item = &str> {
+        let policies = self.policies.iter().map(|policy| &**policy);
+        let failed = self.errors.iter().map(|error| &*error.policy);
+        policies.chain(failed).filter_map(|policy| policy.annotation("advice"))
+    }
+
     /// What the enforcement point must do for the decision to hold, with the
     /// policy that says so.
     pub fn obligations(&self) -> impl Iterator<Item = (&str, &PolicyInfo)> {

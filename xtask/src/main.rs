@@ -1,1 +1,32 @@
-fn main(){}
+//! `cargo xtask`: what a developer does besides building and testing.
+
+use std::process::ExitCode;
+
+mod bench;
+mod peers;
+
+const HELP: &str = "\
+cargo xtask <task>
+
+  peers   install the outside programs that some tests use
+  bench   measure, and write docs/performance.md
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let done = match arguments.next().as_deref() {
+        Some("peers") => peers::run(),
+        Some("bench") => bench::run(arguments.collect()),
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The composition root: the only file that names everything.
+//!
+//! ```text
+//! Config -> Pdp -> first policies -> listeners bound -> serve + reload -> signal -> drain
+//! ```
+
+pub mod banner;
+pub mod reload;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::engine::Fault;
+use crate::pdp::Pdp;
+use crate::serve::grpc::Grpc;
+use crate::serve::http;
+use crate::serve::listen::Incoming;
+use crate::serve::listen::Listener;
+use crate::serve::phase::Announcer;
+use crate::serve::phase::Follower;
+use crate::serve::phase::Phase;
+use crate::serve::phase::phases;
+use crate::source::Watch;
+use crate::telemetry::Counters;
+use crate::telemetry::events;
+use reload::Outcome;
+use reload::Reload;
+
+/// Why the server did not start, or did not go on: the operator has to mend it.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// An address or a socket cannot be listened on.
+    #[error("cannot listen on `{place}`: {error}")]
+    Listen {
+        /// Where.
+        place: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The policies are bad, and nobody watches for better ones.
+    #[error("the policies in `{}` are refused", path.display())]
+    Policies {
+        /// The policy directory.
+        path: PathBuf,
+        /// Why.
+        faults: Vec<Fault>,
+    },
+    /// The policy directory cannot be watched.
+    #[error("cannot watch the policy directory `{}`: {error}", path.display())]
+    Watch {
+        /// The policy directory.
+        path: PathBuf,
+        /// What the system said.
+        error: notify::Error,
+    },
+    /// The system gives no runtime or signals.
+    #[error("cannot start: {0}")]
+    System(io::Error),
+    /// The transport failed.
+    #[error("the server failed: {0}")]
+    Transport(String),
+}
+
+impl RunError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => {
+                "is another deodar running? choose other addresses with `--grpc`, `--http` and `--unix`"
+            }
+            Self::Policies { .. } => "mend the policies; `deodar validate DIR` shows the faults",
+            Self::Watch { .. } => "check that the directory exists, or switch `policies.watch` off",
+            Self::System(_) => "check the limits of the system for this user",
+            Self::Transport(_) => "report this: it is a fault of deodar",
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, and then until the calls under way ended or
+/// the grace is over.
+///
+/// # Errors
+/// When it cannot start, or a listener fails as a whole.
+pub fn serve(config: Config) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::System)?;
+    let served = runtime.block_on(async {
+        let server = Server::start(config).await?;
+        banner::show(&server);
+        let signal = signal().await.map_err(RunError::System)?;
+        events::draining(signal);
+        server.stop().await
+    });
+    // A task that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    /// The decision point.
+    pub pdp: Arc<Pdp>,
+    /// What it was made from.
+    pub config: Config,
+    /// Where gRPC is listened on, as people write it.
+    pub grpc: Vec<String>,
+    /// Where HTTP is listened on.
+    pub http: Option<SocketAddr>,
+    phase: Announcer,
+    tasks: JoinSet<Result<(), RunError>>,
+    _control: Control,
+}
+
+/// The task that watches for policies; it ends with the server.
+#[derive(Debug)]
+struct Control(Option<tokio::task::JoinHandle<()>>);
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Server {
+    /// Loads the policies, binds every listener, and serves on background tasks.
+    ///
+    /// With `policies.watch`, bad policies at the start are reported and waited
+    /// out, not ready, until somebody mends them; without, they stop the start.
+    ///
+    /// # Errors
+    /// When a listener cannot be bound, the directory cannot be watched, or the
+    /// policies are bad and not watched.
+    pub async fn start(config: Config) -> Result<Self, RunError> {
+        let counters = Arc::new(Counters::default());
+        let pdp = Arc::new(Pdp::new(config.decision, Arc::clone(&counters)));
+        let (announcer, follower) = phases();
+        let control = control_line(&config, &pdp, announcer.clone()).await?;
+
+        let mut tasks = JoinSet::new();
+        let mut places = Vec::new();
+        let connections_max = config.limits.connections_max;
+        let seats = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+        for listener in bind(&config).await? {
+            places.push(listener.place());
+            let incoming = Incoming::new(listener, Arc::clone(&seats), connections_max, Arc::clone(&counters));
+            let grpc = Grpc {
+                pdp: Arc::clone(&pdp),
+                phase: follower.clone(),
+                limits: config.limits,
+                connections: config.connection,
+                compress_above_bytes: config.compression.above_bytes,
+                reflection: config.server.reflection,
+            };
+            tasks.spawn(async move {
+                let served = grpc.serve(incoming).await;
+                served.map_err(|error| RunError::Transport(error.to_string()))
+            });
+        }
+        let http = match config.server.http {
+            Some(address) => Some(serve_http(address, &pdp, follower, &mut tasks).await?),
+            None => None,
+        };
+        Ok(Self {
+            pdp,
+            config,
+            grpc: places,
+            http,
+            phase: announcer,
+            tasks,
+            _control: control,
+        })
+    }
+
+    /// Drains: says so in health, waits for load balancers to notice, takes no
+    /// new calls, and lets those under way end within the grace.
+    ///
+    /// # Errors
+    /// When a listener had failed.
+    pub async fn stop(mut self) -> Result<(), RunError> {
+        // Health is told first and apart, listeners close after the delay.
+        self.phase.send_replace(Phase::Leaving);
+        tokio::time::sleep(self.config.shutdown.delay).await;
+        self.phase.send_replace(Phase::Draining);
+        let ended = async {
+            while let Some(task) = self.tasks.join_next().await {
+                task.map_err(|error| RunError::Transport(error.to_string()))??;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(self.config.shutdown.grace, ended).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                events::grace_ended();
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn bind(config: &Config) -> Result<Vec<Listener>, RunError> {
+    let mut listeners = Vec::new();
+    for address in &config.server.grpc {
+        warn_if_open(address);
+        let listener = Listener::tcp(*address).await;
+        listeners.push(listener.map_err(|error| RunError::Listen {
+            place: address.to_string(),
+            error,
+        })?);
+    }
+    for path in &config.server.unix {
+        listeners.push(Listener::unix(path).map_err(|error| RunError::Listen {
+            place: format!("unix:{}", path.display()),
+            error,
+        })?);
+    }
+    Ok(listeners)
+}
+
+/// The configuration allowed it; the log says it at every start.
+fn warn_if_open(address: &SocketAddr) {
+    if !address.ip().is_loopback() {
+        events::insecure(address);
+    }
+}
+
+async fn serve_http(
+    address: SocketAddr,
+    pdp: &Arc<Pdp>,
+    mut phase: Follower,
+    tasks: &mut JoinSet<Result<(), RunError>>,
+) -> Result<SocketAddr, RunError> {
+    let at = |error| RunError::Listen {
+        place: address.to_string(),
+        error,
+    };
+    warn_if_open(&address);
+    let listener = TcpListener::bind(address).await.map_err(at)?;
+    let bound = listener.local_addr().map_err(at)?;
+    let routes = http::routes(Arc::clone(pdp), phase.clone());
+    let draining = async move {
+        phase.wait_for(|phase| *phase == Phase::Draining).await.ok();
+    };
+    tasks.spawn(async move {
+        let served = axum::serve(listener, routes).with_graceful_shutdown(draining).await;
+        served.map_err(|error| RunError::Transport(error.to_string()))
+    });
+    Ok(bound)
+}
+
+/// Puts the first policies in force, and follows the directory from then on.
+async fn control_line(
+    config: &Config,
+    pdp: &Arc<Pdp>,
+    phase: Announcer,
+) -> Result<Control, RunError> {
+    let path = &config.policies.path;
+    // Watching starts before reading, so that no change falls between the two.
+    let watch = config.policies.watch.then(|| Watch::new(path, config.policies.debounce));
+    let watch = watch.transpose().map_err(|error| RunError::Watch {
+        path: path.clone(),
+        error,
+    })?;
+    let reload = Reload::new(Arc::clone(pdp), path.clone(), config.policies.limits);
+    let (reload, outcome) = run_apart(reload).await?;
+    match (outcome, watch) {
+        (Outcome::Rejected(faults), None) => Err(RunError::Policies {
+            path: path.clone(),
+            faults,
+        }),
+        (outcome, None) => {
+            ready_if(&outcome, &phase);
+            Ok(Control(None))
+        }
+        (outcome, Some(watch)) => {
+            ready_if(&outcome, &phase);
+            Ok(Control(Some(tokio::spawn(follow(watch, reload, phase)))))
+        }
+    }
+}
+
+async fn follow(mut watch: Watch, mut reload: Reload, phase: Announcer) {
+    while watch.changed().await {
+        match run_apart(reload).await {
+            Ok((back, outcome)) => {
+                ready_if(&outcome, &phase);
+                reload = back;
+            }
+            Err(error) => {
+                events::control_line_ended(&error.to_string());
+                return;
+            }
+        }
+    }
+    events::control_line_ended("the system ended the watch");
+}
+
+/// Compiling takes long for an async thread; it gets one of its own.
+async fn run_apart(mut reload: Reload) -> Result<(Reload, Outcome), RunError> {
+    tokio::task::spawn_blocking(move || {
+        let outcome = reload.run();
+        (reload, outcome)
+    })
+    .await
+    .map_err(|error| RunError::System(io::Error::other(error)))
+}
+
+fn ready_if(outcome: &Outcome, phase: &Announcer) {
+    if matches!(outcome, Outcome::Activated) {
+        phase.send_if_modified(|phase| {
+            let starts = *phase == Phase::Starting;
+            if starts {
+                *phase = Phase::Ready;
+            }
+            starts
+        });
+    }
+}
+
+async fn signal() -> io::Result<&'static str> {
+    use tokio::signal::unix::SignalKind;
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

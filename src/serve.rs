@@ -1,0 +1,15 @@
+//! Protocols in: listeners, limits, deadlines, drain.
+//!
+//! One file a protocol, its wire types in a file beside it; nothing past a wire
+//! file sees a protobuf, JSON or HTTP type.
+
+pub mod deadline;
+pub mod grpc;
+pub mod health;
+pub mod http;
+pub mod limits;
+pub mod listen;
+pub mod phase;
+
+pub use limits::Limits;
+pub use phase::Phase;

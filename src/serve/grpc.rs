@@ -1,0 +1,141 @@
+//! gRPC: package `deodar.v1`, health, reflection.
+
+pub mod authorization;
+pub mod policy;
+pub mod status;
+pub mod value;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_stream::Stream;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+use tonic_health::pb::health_server::HealthServer;
+use tower::layer::util::Identity;
+use tower::layer::util::Stack;
+
+use super::deadline::DeadlineLayer;
+use super::health::HealthOfPhase;
+use super::limits::Limits;
+use super::listen::Connection;
+use super::phase::Follower;
+use super::phase::Phase;
+use crate::pdp::Pdp;
+use crate::proto::DESCRIPTORS;
+use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
+use crate::proto::v1::policy_service_server::PolicyServiceServer;
+use authorization::Authorization;
+use policy::Policies;
+
+/// How connections are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// How often an idle connection is pinged; zero is never.
+    pub keepalive_interval: Duration,
+    /// How long a ping may go unanswered.
+    pub keepalive_timeout: Duration,
+    /// How old a connection may get; zero is any age.
+    pub age_max: Duration,
+    /// How long calls on a connection that got too old may go on.
+    pub age_grace: Duration,
+}
+
+/// What the gRPC server is made of.
+#[derive(Debug, Clone)]
+pub struct Grpc {
+    /// The decision point.
+    pub pdp: Arc<Pdp>,
+    /// The phase of the server.
+    pub phase: Follower,
+    /// What callers may ask for.
+    pub limits: Limits,
+    /// How connections are kept.
+    pub connections: Connections,
+    /// Answers at least so long are compressed if the caller takes it; zero is
+    /// never.
+    pub compress_above_bytes: usize,
+    /// Whether reflection is served.
+    pub reflection: bool,
+}
+
+impl Grpc {
+    /// Serves connections until the phase is draining and the last call ended.
+    ///
+    /// # Errors
+    /// When the transport fails as a whole; faults of single connections are
+    /// theirs alone.
+    pub async fn serve(
+        self,
+        connections: impl Stream<Item = std::io::Result<Connection>>,
+    ) -> Result<(), tonic::transport::Error> {
+        let mut phase = self.phase.clone();
+        let draining = async move {
+            // An announcer that is gone means that the process is ending.
+            phase.wait_for(|phase| *phase == Phase::Draining).await.ok();
+        };
+        self.router()
+            .serve_with_incoming_shutdown(connections, draining)
+            .await
+    }
+
+    fn router(self) -> Router<Stack<DeadlineLayer, Identity>> {
+        let optional = |time: Duration| (!time.is_zero()).then_some(time);
+        let Limits {
+            message_bytes_max,
+            streams_per_connection_max,
+            deadline_max,
+            ..
+        } = self.limits;
+        let authorization = AuthorizationServiceServer::new(Authorization::new(
+            Arc::clone(&self.pdp),
+            self.limits,
+            self.compress_above_bytes,
+        ))
+        .max_decoding_message_size(message_bytes_max)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip);
+        let policy = PolicyServiceServer::new(Policies::new(
+            Arc::clone(&self.pdp),
+            self.compress_above_bytes,
+        ))
+        .max_decoding_message_size(message_bytes_max)
+        .send_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip);
+        let health = HealthServer::new(HealthOfPhase::new(self.phase));
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let (v1, v1alpha) = if self.reflection {
+            (reflection().build_v1().ok(), reflection().build_v1alpha().ok())
+        } else {
+            (None, None)
+        };
+        let mut server = Server::builder();
+        if let Some(age) = optional(self.connections.age_max) {
+            server = server
+                .max_connection_age(age)
+                .max_connection_age_grace(self.connections.age_grace);
+        }
+        server
+            .http2_keepalive_interval(optional(self.connections.keepalive_interval))
+            .http2_keepalive_timeout(Some(self.connections.keepalive_timeout))
+            .max_concurrent_streams(streams_per_connection_max)
+            .http2_max_header_list_size(16 << 10)
+            .layer(DeadlineLayer {
+                max: deadline_max,
+                counters: Arc::clone(self.pdp.counters()),
+            })
+            .add_service(authorization)
+            .add_service(policy)
+            .add_service(health)
+            .add_optional_service(v1)
+            .add_optional_service(v1alpha)
+    }
+}

@@ -1,0 +1,248 @@
+//! `deodar.v1.AuthorizationService`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+
+use prost::Message as _;
+use tokio::time::Sleep;
+use tokio_stream::Stream;
+use tonic::Extensions;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+use tonic::Streaming;
+
+use super::status::Refusal;
+use super::status::WireError;
+use super::status::as_message;
+use super::wire;
+use crate::identity::Caller;
+use crate::pdp::Pdp;
+use crate::pdp::Pinned;
+use crate::proto::v1;
+use crate::proto::v1::authorization_service_server::AuthorizationService;
+use crate::serve::deadline::Deadline;
+use crate::serve::deadline::exceeded;
+use crate::serve::limits::Limits;
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Authorization {
+    asked: Asked,
+    compress_above_bytes: usize,
+}
+
+/// What answering a question takes.
+#[derive(Debug, Clone)]
+struct Asked {
+    pdp: Arc<Pdp>,
+    limits: Limits,
+}
+
+impl Authorization {
+    /// The service over a decision point.
+    pub fn new(pdp: Arc<Pdp>, limits: Limits, compress_above_bytes: usize) -> Self {
+        Self {
+            asked: Asked { pdp, limits },
+            compress_above_bytes,
+        }
+    }
+}
+
+impl Asked {
+    fn one(
+        &self,
+        caller: &Caller,
+        request: v1::AuthorizeRequest,
+    ) -> Result<v1::AuthorizeResponse, Refusal> {
+        self.on(&self.pdp.pin()?, caller, request)
+    }
+
+    fn on(
+        &self,
+        pinned: &Pinned<'_>,
+        caller: &Caller,
+        request: v1::AuthorizeRequest,
+    ) -> Result<v1::AuthorizeResponse, Refusal> {
+        let answered = self.answer(pinned, caller, request);
+        if answered.is_err() {
+            self.pdp.counters().bad_question();
+        }
+        answered
+    }
+
+    fn answer(
+        &self,
+        pinned: &Pinned<'_>,
+        caller: &Caller,
+        request: v1::AuthorizeRequest,
+    ) -> Result<v1::AuthorizeResponse, Refusal> {
+        let explain = request.explain;
+        let parts = wire::parts(pinned.snapshot(), &self.limits, request)?;
+        let query = pinned.query(parts).map_err(WireError::from)?;
+        let answer = pinned.authorize(caller, &query).map_err(WireError::from)?;
+        let explanation = explain
+            .then(|| pinned.explain(&query).map_err(WireError::from))
+            .transpose()?;
+        Ok(wire::response(pinned.active(), &answer, explanation))
+    }
+
+    /// Answers every item on one snapshot. The deadline is looked at between
+    /// items: a batch is the one call that can take long without waiting.
+    fn batch(
+        &self,
+        caller: &Caller,
+        deadline: Option<Deadline>,
+        request: v1::BatchAuthorizeRequest,
+    ) -> Result<v1::BatchAuthorizeResponse, Refusal> {
+        let limit = self.limits.batch_items_max;
+        if request.items.len() > limit {
+            return Err(WireError::too_much("items", "items", limit, "batch_items_max").into());
+        }
+        let shared = request.shared.unwrap_or_default();
+        wire::store(&shared.store)?;
+        let pinned = self.pdp.pin()?;
+        let mut items = Vec::with_capacity(request.items.len());
+        for item in request.items {
+            if let Some(deadline) = deadline {
+                deadline.check().map_err(Refusal::Late)?;
+            }
+            let answered = self.on(&pinned, caller, fill(item, &shared));
+            items.push(v1::BatchAuthorizeItem {
+                result: Some(match answered {
+                    Ok(response) => v1::batch_authorize_item::Result::Response(response),
+                    Err(refusal) => v1::batch_authorize_item::Result::Error(as_message(refusal)),
+                }),
+            });
+        }
+        Ok(v1::BatchAuthorizeResponse { items })
+    }
+
+    fn streamed(&self, caller: &Caller, asked: v1::StreamAuthorizeRequest) -> v1::StreamAuthorizeResponse {
+        let answered = match asked.request {
+            Some(request) => self.one(caller, request),
+            None => Err(WireError::new("request", "is missing", "it is required").into()),
+        };
+        v1::StreamAuthorizeResponse {
+            correlation_id: asked.correlation_id,
+            result: Some(match answered {
+                Ok(response) => v1::stream_authorize_response::Result::Response(response),
+                Err(refusal) => v1::stream_authorize_response::Result::Error(as_message(refusal)),
+            }),
+        }
+    }
+}
+
+/// An item with the shared parts that it has not of its own.
+fn fill(mut item: v1::AuthorizeRequest, shared: &v1::AuthorizeRequest) -> v1::AuthorizeRequest {
+    let entity = |own: Option<v1::EntityRef>, shared: &Option<v1::EntityRef>| own.or_else(|| shared.clone());
+    item.principal = entity(item.principal, &shared.principal);
+    item.action = entity(item.action, &shared.action);
+    item.resource = entity(item.resource, &shared.resource);
+    item.context = item.context.or_else(|| shared.context.clone());
+    if item.entities.is_empty() {
+        item.entities.clone_from(&shared.entities);
+    }
+    item.explain |= shared.explain;
+    item
+}
+
+fn caller(extensions: &Extensions) -> Caller {
+    extensions.get().cloned().unwrap_or(Caller::Local)
+}
+
+#[tonic::async_trait]
+impl AuthorizationService for Authorization {
+    async fn authorize(
+        &self,
+        request: Request<v1::AuthorizeRequest>,
+    ) -> Result<Response<v1::AuthorizeResponse>, Status> {
+        let (_, extensions, message) = request.into_parts();
+        let answer = self.asked.one(&caller(&extensions), message)?;
+        let length = answer.encoded_len();
+        Ok(compressed_if(length, self.compress_above_bytes, answer))
+    }
+
+    async fn batch_authorize(
+        &self,
+        request: Request<v1::BatchAuthorizeRequest>,
+    ) -> Result<Response<v1::BatchAuthorizeResponse>, Status> {
+        let (_, extensions, message) = request.into_parts();
+        let deadline = extensions.get().copied();
+        let answers = self.asked.batch(&caller(&extensions), deadline, message)?;
+        let length = answers.encoded_len();
+        Ok(compressed_if(length, self.compress_above_bytes, answers))
+    }
+
+    type StreamAuthorizeStream = Answers;
+
+    async fn stream_authorize(
+        &self,
+        request: Request<Streaming<v1::StreamAuthorizeRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let (_, extensions, questions) = request.into_parts();
+        let deadline: Option<Deadline> = extensions.get().copied();
+        let mut response = Response::new(Answers {
+            asked: self.asked.clone(),
+            caller: caller(&extensions),
+            questions: Some(questions),
+            late: deadline.map(|Deadline(at)| Box::pin(tokio::time::sleep_until(at))),
+        });
+        // Each answer of a stream is small: compressing it costs more than it saves.
+        response.disable_compression();
+        Ok(response)
+    }
+}
+
+/// Compression is agreed for a call; answers that are not worth it opt out.
+pub fn compressed_if<M>(length: usize, above: usize, message: M) -> Response<M> {
+    let mut response = Response::new(message);
+    if above == 0 || length < above {
+        response.disable_compression();
+    }
+    response
+}
+
+/// The answers of a stream.
+///
+/// A question is read when its answer is asked for: as fast as the caller reads
+/// answers, and no faster. Questions that came together are answered in one go,
+/// which is where a stream beats single calls.
+#[derive(Debug)]
+pub struct Answers {
+    asked: Asked,
+    caller: Caller,
+    /// `None` once the stream has ended.
+    questions: Option<Streaming<v1::StreamAuthorizeRequest>>,
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stream for Answers {
+    type Item = Result<v1::StreamAuthorizeResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let Some(questions) = &mut this.questions else {
+            return Poll::Ready(None);
+        };
+        if let Some(late) = &mut this.late
+            && late.as_mut().poll(context).is_ready()
+        {
+            this.asked.pdp.counters().deadline();
+            this.questions = None;
+            return Poll::Ready(Some(Err(exceeded())));
+        }
+        match Pin::new(questions).poll_next(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(question))) => {
+                Poll::Ready(Some(Ok(this.asked.streamed(&this.caller, question))))
+            }
+            Poll::Ready(end) => {
+                this.questions = None;
+                Poll::Ready(end.map(|fault| Err(fault.err().unwrap_or_else(exceeded))))
+            }
+        }
+    }
+}

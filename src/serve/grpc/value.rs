@@ -1,0 +1,137 @@
+//! Protobuf values to Cedar values, within limits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cedar_policy_core::ast::Eid;
+use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::Value;
+use smol_str::SmolStr;
+
+use super::status::WireError;
+use crate::engine::Snapshot;
+use crate::engine::query::entity_type;
+use crate::engine::value::Extension;
+use crate::engine::value::datetime_from_millis;
+use crate::pdp::AskError;
+use crate::proto::v1;
+use crate::proto::v1::value::Kind;
+use crate::serve::limits::Limits;
+
+/// Reads values of one request, counting what they cost.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    snapshot: &'a Snapshot,
+    limits: &'a Limits,
+    values: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader for one request.
+    pub fn new(snapshot: &'a Snapshot, limits: &'a Limits) -> Self {
+        Self {
+            snapshot,
+            limits,
+            values: 0,
+        }
+    }
+
+    /// Reads a required entity.
+    ///
+    /// # Errors
+    /// When it is missing, incomplete or of an unknown type.
+    pub fn uid(&self, field: &str, entity: Option<v1::EntityRef>) -> Result<Arc<EntityUID>, WireError> {
+        let Some(entity) = entity else {
+            return Err(WireError::new(field, "is missing", "it is required"));
+        };
+        self.named(&entity.r#type, || format!("{field}.type"))?;
+        self.short(&entity.id, || format!("{field}.id"))?;
+        let entity_type = entity_type(self.snapshot, field, &entity.r#type)
+            .map_err(|error| WireError::from(AskError::from(error)))?;
+        let id = Eid::new(SmolStr::from(entity.id));
+        Ok(Arc::new(EntityUID::from_components(entity_type, id, None)))
+    }
+
+    /// Reads values by name.
+    ///
+    /// # Errors
+    /// The first bad value, by its path.
+    pub fn fields(
+        &mut self,
+        field: &str,
+        fields: BTreeMap<String, v1::Value>,
+        depth: usize,
+    ) -> Result<BTreeMap<SmolStr, Value>, WireError> {
+        fields
+            .into_iter()
+            .map(|(name, value)| {
+                self.named(&name, || format!("{field}[..]"))?;
+                let value = self.value(&|| format!("{field}.{name}"), value, depth)?;
+                Ok((SmolStr::from(name), value))
+            })
+            .collect()
+    }
+
+    fn value(
+        &mut self,
+        field: &dyn Fn() -> String,
+        value: v1::Value,
+        depth: usize,
+    ) -> Result<Value, WireError> {
+        self.values += 1;
+        if self.values > self.limits.values_max {
+            return Err(WireError::too_much(field(), "values", self.limits.values_max, "values_max"));
+        }
+        if depth > self.limits.depth_max {
+            return Err(WireError::too_much(field(), "levels", self.limits.depth_max, "depth_max"));
+        }
+        let Some(kind) = value.kind else {
+            return Err(WireError::new(field(), "has no value", "set one of its kinds"));
+        };
+        let extension = |extension: Extension, text: &str| {
+            self.short(text, field)?;
+            extension
+                .parse(text)
+                .map_err(|error| WireError::new(field(), format!("is bad: {error}"), "see Cedar's extension types"))
+        };
+        Ok(match kind {
+            Kind::Bool(value) => value.into(),
+            Kind::Long(value) => value.into(),
+            Kind::String(value) => SmolStr::from(value).into(),
+            Kind::Entity(entity) => EntityUID::clone(&*self.uid(&field(), Some(entity))?).into(),
+            Kind::Set(set) => {
+                let elements = set
+                    .elements
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, element)| self.value(&|| format!("{}[{at}]", field()), element, depth + 1));
+                Value::set(elements.collect::<Result<Vec<_>, _>>()?, None)
+            }
+            Kind::Record(record) => {
+                Value::record_arc(Arc::new(self.fields(&field(), record.fields, depth + 1)?), None)
+            }
+            Kind::Ip(text) => extension(Extension::Ip, &text)?,
+            Kind::Decimal(text) => extension(Extension::Decimal, &text)?,
+            Kind::Datetime(text) => extension(Extension::Datetime, &text)?,
+            Kind::Duration(text) => extension(Extension::Duration, &text)?,
+            Kind::DatetimeMillis(millis) => datetime_from_millis(millis)
+                .map_err(|error| WireError::new(field(), format!("is bad: {error}"), "see Cedar's datetime"))?,
+        })
+    }
+
+    /// A name must be there and within the limit.
+    fn named(&self, name: &str, field: impl Fn() -> String) -> Result<(), WireError> {
+        if name.is_empty() {
+            return Err(WireError::new(field(), "is empty", "it is required"));
+        }
+        self.short(name, field)
+    }
+
+    fn short(&self, text: &str, field: impl Fn() -> String) -> Result<(), WireError> {
+        if text.len() > self.limits.id_bytes_max {
+            let limit = self.limits.id_bytes_max;
+            return Err(WireError::too_much(field(), "bytes", limit, "id_bytes_max"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! What a caller may ask for at most.
+
+use std::time::Duration;
+
+/// Limits on requests and connections. Each is a configuration key in
+/// `[limits]`, under its own name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one message, after decompression.
+    pub message_bytes_max: usize,
+    /// Questions of one batch.
+    pub batch_items_max: usize,
+    /// Bytes of an entity id, a type name, an attribute name.
+    pub id_bytes_max: usize,
+    /// Entities carried by one request.
+    pub entities_max: usize,
+    /// Sets and records in one another.
+    pub depth_max: usize,
+    /// Values in the context and the entities of one request, together.
+    pub values_max: usize,
+    /// Connections of all listeners together.
+    pub connections_max: usize,
+    /// Calls under way on one connection.
+    pub streams_per_connection_max: u32,
+    /// The longest time that a call may take, whatever the caller asks for.
+    pub deadline_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 1 << 20,
+            batch_items_max: 1000,
+            id_bytes_max: 1024,
+            entities_max: 100,
+            depth_max: 16,
+            values_max: 4096,
+            connections_max: 10_000,
+            streams_per_connection_max: 1000,
+            deadline_max: Duration::from_secs(30),
+        }
+    }
+}

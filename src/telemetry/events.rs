@@ -1,0 +1,84 @@
+//! Events: each writes its log line and moves its counter.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::counters::Counters;
+use crate::engine::Fault;
+
+/// At most so many faults of a refused revision are logged one by one.
+const FAULTS_LOGGED_MAX: usize = 20;
+
+/// Policies were put in force.
+pub fn policies_activated(counters: &Counters, revision: &str, policies: usize, took: Duration) {
+    counters.activation();
+    tracing::info!(revision, policies, ?took, "policies are in force");
+}
+
+/// A change of policies was refused; what was in force stays so.
+pub fn policies_rejected(counters: &Counters, revision: &str, faults: &[Fault], in_force: Option<&str>) {
+    counters.rejection();
+    tracing::error!(
+        revision,
+        in_force = in_force.unwrap_or("none"),
+        faults = faults.len(),
+        "policies are refused; what was in force stays"
+    );
+    for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
+        tracing::error!(
+            place = fault.place(),
+            hint = fault.hint.as_deref().unwrap_or_default(),
+            "{}",
+            fault.message
+        );
+    }
+}
+
+/// The validator warned of something in policies that are now in force.
+pub fn policy_warning(fault: &Fault) {
+    tracing::warn!(
+        place = fault.place(),
+        hint = fault.hint.as_deref().unwrap_or_default(),
+        "{}",
+        fault.message
+    );
+}
+
+/// The policy directory changed, but holds the same policies and data.
+pub fn policies_unchanged(revision: &str) {
+    tracing::info!(revision, "the policy directory changed, the policies did not");
+}
+
+/// Listening where others than this machine can reach.
+pub fn insecure(address: &SocketAddr) {
+    tracing::warn!(
+        %address,
+        "listening off loopback without TLS and caller authentication, as `insecure` asks"
+    );
+}
+
+/// A listener takes no more connections for now.
+pub fn connection_refused(counters: &Counters, limit: usize) {
+    counters.connection_refused();
+    tracing::warn!(limit, "a connection is refused: `limits.connections_max` is reached");
+}
+
+/// The system would not give up a connection that waits.
+pub fn accept_failed(error: &std::io::Error) {
+    tracing::error!(%error, "cannot accept a connection, trying again");
+}
+
+/// Draining has begun.
+pub fn draining(signal: &str) {
+    tracing::info!(signal, "draining: no new work is taken");
+}
+
+/// Some work did not end within the grace.
+pub fn grace_ended() {
+    tracing::warn!("`shutdown.grace` is over, open calls are cut");
+}
+
+/// Changes of the policy directory are no longer seen.
+pub fn control_line_ended(reason: &str) {
+    tracing::error!(reason, "the policy directory is no longer watched; restart to take changes");
+}
