@@ -1,1 +1,3 @@
-fn main(){}
+//! Parses the arguments and hands over.
+
+fn main() {}

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use deodar::config::Config;
+use deodar::config::Flags;
+use deodar::config::env::Variables;
+use deodar::config::resolve::resolve;
 use deodar::proto::v1::authorization_service_client::AuthorizationServiceClient;
 use deodar::proto::v1::policy_service_client::PolicyServiceClient;
 use deodar::run::Server;
@@ -23,7 +26,7 @@ pub(crate) fn reference() -> PathBuf {
 /// A configuration that listens on free ports only, trusts the caller's time
 /// (the cases name theirs), and does not watch.
 pub(crate) fn config(policies: &Path) -> Config {
-    let mut config = Config::default();
+    let mut config = resolve(None, &Variables::default(), &Flags::default()).unwrap().config;
     config.server.grpc = vec!["127.0.0.1:0".parse().unwrap()];
     config.server.http = Some("127.0.0.1:0".parse().unwrap());
     config.policies.path = policies.to_owned();
