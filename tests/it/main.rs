@@ -18,3 +18,4 @@ mod health;
 mod reload;
 mod support;
 mod tidy;
+mod witness;
