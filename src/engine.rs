@@ -24,6 +24,7 @@ pub mod explain;
 pub mod fault;
 pub mod files;
 pub mod index;
+pub mod json;
 pub mod link;
 pub mod manifest;
 pub mod overlay;
