@@ -13,6 +13,7 @@
 //! written), [`reader`] and [`resolve`] (what it means).
 
 pub mod address;
+pub mod closest;
 pub mod duration;
 pub mod env;
 pub mod fault;

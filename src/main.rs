@@ -1,3 +1,5 @@
-//! Parses the arguments and hands over.
+//! The `deodar` command.
 
-fn main() {}
+fn main() -> deodar::cli::ExitCode {
+    deodar::cli::run()
+}

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::config;
 use crate::config::Config;
+use crate::config::LogFormat;
 use crate::engine::Fault;
 use crate::pdp::Pdp;
 use crate::pdp::Settings;
@@ -36,6 +37,7 @@ use crate::serve::phase::phases;
 use crate::source::Watch;
 use crate::telemetry::Counters;
 use crate::telemetry::events;
+use crate::telemetry::logs;
 use reload::Outcome;
 use reload::Reload;
 
@@ -66,6 +68,9 @@ pub enum RunError {
         /// What the system said.
         error: notify::Error,
     },
+    /// Logging cannot start.
+    #[error("cannot start logging: {0}")]
+    Log(String),
     /// The system gives no runtime or signals.
     #[error("cannot start: {0}")]
     System(io::Error),
@@ -83,6 +88,7 @@ impl RunError {
             }
             Self::Policies { .. } => "mend the policies; `deodar validate DIR` shows the faults",
             Self::Watch { .. } => "check that the directory exists, or switch `policies.watch` off",
+            Self::Log(_) => "write `log.level` as in `info` or `deodar=debug,tonic=warn`",
             Self::System(_) => "check the limits of the system for this user",
             Self::Transport(_) => "report this: it is a fault of deodar",
         }
@@ -99,6 +105,7 @@ pub fn serve(config: Config) -> Result<(), RunError> {
         .enable_all()
         .build()
         .map_err(RunError::System)?;
+    logs::start(log_format(config.log.format), &config.log.level).map_err(RunError::Log)?;
     let served = runtime.block_on(async {
         let server = Server::start(config).await?;
         banner::show(&server);
@@ -212,6 +219,16 @@ impl Server {
                 Ok(())
             }
         }
+    }
+}
+
+/// Where log lines go decides how they are written, unless configured.
+fn log_format(format: LogFormat) -> logs::Format {
+    let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    match format {
+        LogFormat::Human => logs::Format::Human { colour },
+        LogFormat::Auto if logs::on_terminal() => logs::Format::Human { colour },
+        LogFormat::Auto | LogFormat::Json => logs::Format::Json,
     }
 }
 

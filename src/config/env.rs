@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::env;
 
+use super::closest::closest;
 use super::fault::ConfigFault;
 use super::fault::Origin;
 use super::keys::KEYS;
 use super::keys::Key;
-use super::keys::closest;
 use super::raw::Raw;
 use super::raw::Value;
 use super::raw::Written;
@@ -34,26 +34,26 @@ pub fn settings(variables: &Variables, faults: &mut Vec<ConfigFault>) -> Raw {
     let mut raw = Raw::new();
     for (name, value) in variables.iter().filter(|(name, _)| name.contains("__")) {
         let origin = Origin::Variable(name.clone());
-        match KEYS.iter().find(|key| key.variable() == *name) {
-            Some(key) => {
-                let value = Value::Text(value.clone());
-                raw.insert(key.path(), Written { value, origin });
-            }
-            None => {
-                let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
-                let hint = closest(name, known.iter().map(String::as_str)).map_or_else(
-                    || "see `deodar config keys`; unset what is not for Deodar".to_owned(),
-                    |close| format!("did you mean `{close}`?"),
-                );
-                faults.push(ConfigFault {
-                    key: String::new(),
-                    value: None,
-                    origin,
-                    reason: "the variable sets no key".to_owned(),
-                    hint,
-                });
-            }
+        if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
+            let value = Value::Text(value.clone());
+            raw.insert(key.path(), Written { value, origin });
+        } else {
+            faults.push(ConfigFault {
+                key: String::new(),
+                value: None,
+                origin,
+                reason: "the variable sets no key".to_owned(),
+                hint: unknown_variable_hint(name),
+            });
         }
     }
     raw
+}
+
+fn unknown_variable_hint(name: &str) -> String {
+    let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    closest(name, known.iter().map(String::as_str)).map_or_else(
+        || "see `deodar config keys`; unset what is not for Deodar".to_owned(),
+        |close| format!("did you mean `{close}`?"),
+    )
 }

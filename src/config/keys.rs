@@ -56,11 +56,19 @@ pub struct Bounds {
 }
 
 const fn from(min: u64, max: u64) -> Bounds {
-    Bounds { min, max, or_zero: false }
+    Bounds {
+        min,
+        max,
+        or_zero: false,
+    }
 }
 
 const fn zero_or(min: u64, max: u64) -> Bounds {
-    Bounds { min, max, or_zero: true }
+    Bounds {
+        min,
+        max,
+        or_zero: true,
+    }
 }
 
 const SECOND: u64 = 1000;
@@ -68,11 +76,22 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-const fn key(section: &'static str, name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    Key { section, name, kind, default, doc }
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        kind,
+        default,
+        doc,
+    }
 }
 
 /// All keys, by section, in the order in which they are shown.
@@ -168,7 +187,8 @@ impl Key {
 /// The key of this path.
 pub fn find(path: &str) -> Option<&'static Key> {
     let (section, name) = path.split_once('.')?;
-    KEYS.iter().find(|key| key.section == section && key.name == name)
+    KEYS.iter()
+        .find(|key| key.section == section && key.name == name)
 }
 
 impl Kind {
@@ -198,63 +218,30 @@ impl Bounds {
     /// The bounds for people, with numbers written in the unit at hand.
     pub fn shown(self, number: impl Fn(u64) -> String) -> String {
         let range = format!("{} to {}", number(self.min), number(self.max));
-        if self.or_zero { format!("{} or {range}", number(0)) } else { range }
-    }
-}
-
-/// The one of `known` that was most likely meant.
-pub fn closest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let written = written.to_lowercase();
-    known
-        .map(|name| (distance(&written, &name.to_lowercase()), name))
-        .min()
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .map(|(_, name)| name)
-}
-
-/// How many letters have to be changed, added or left out.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut last = i + 1;
-        let mut next = vec![last];
-        for (above, right) in row.iter().skip(1).zip(b.chars()) {
-            last = (diagonal + usize::from(left != right)).min(above + 1).min(last + 1);
-            diagonal = *above;
-            next.push(last);
+        if self.or_zero {
+            format!("{} or {range}", number(0))
+        } else {
+            range
         }
-        row = next;
     }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::KEYS;
-    use super::closest;
-    use super::distance;
     use super::find;
 
     #[test]
     fn keys_are_unique_and_grouped() {
         let mut paths: Vec<_> = KEYS.iter().map(super::Key::path).collect();
-        let sections: Vec<_> = KEYS.chunk_by(|a, b| a.section == b.section).map(|group| group[0].section).collect();
+        let sections: Vec<_> = KEYS
+            .chunk_by(|a, b| a.section == b.section)
+            .map(|group| group[0].section)
+            .collect();
         assert_eq!(sections.len(), 8, "{sections:?}");
         assert!(paths.iter().all(|path| find(path).is_some()));
         paths.sort();
         paths.dedup();
         assert_eq!(paths.len(), KEYS.len());
-    }
-
-    #[test]
-    fn a_slip_of_the_pen_is_understood() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "ab"), 2);
-        let names = || ["depth_max", "values_max", "grpc"].into_iter();
-        assert_eq!(closest("dept_max", names()), Some("depth_max"));
-        assert_eq!(closest("GRCP", names()), Some("grpc"));
-        assert_eq!(closest("GRPC", names()), Some("grpc"));
-        assert_eq!(closest("colour", names()), None);
     }
 }

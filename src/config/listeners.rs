@@ -26,10 +26,18 @@ pub fn check(r: &mut Reader, server: &Server) {
         }
         // Port 0 lets the system choose, every time another.
         if address.port() != 0 && !taken.insert(address) {
-            r.refuse(path, Some(address.to_string()), "is listened on already", "give every listener a port of its own");
+            r.refuse(
+                path,
+                Some(address.to_string()),
+                "is listened on already",
+                "give every listener a port of its own",
+            );
         }
     }
-    let was_read = !r.faults.iter().any(|fault| fault.key == "server.grpc" || fault.key == "server.unix");
+    let was_read = !r
+        .faults
+        .iter()
+        .any(|fault| fault.key == "server.grpc" || fault.key == "server.unix");
     if was_read && server.grpc.is_empty() && server.unix.is_empty() {
         r.refuse(
             "server.grpc",

@@ -8,10 +8,10 @@ use serde::Serialize;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
+use super::closest::closest;
 use super::fault::ConfigFault;
 use super::fault::Origin;
 use super::keys::KEYS;
-use super::keys::closest;
 use super::keys::find;
 use crate::engine::fault::Lines;
 
@@ -58,11 +58,20 @@ pub type Raw = BTreeMap<String, Written>;
 /// The table is walked by hand instead of by serde, which stops at the first
 /// unknown key and forgets the lines.
 pub fn from_file(path: &Path, text: &str, faults: &mut Vec<ConfigFault>) -> Raw {
-    let mut file = File { path, lines: Lines::new(text), faults };
+    let mut file = File {
+        path,
+        lines: Lines::new(text),
+        faults,
+    };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let at = error.span().map_or(0, |span| span.start);
-        file.fault(String::new(), None, at, error.message(), "the file is TOML: `[section]`, then `key = value` lines");
+        file.fault(
+            String::new(),
+            at,
+            error.message(),
+            "the file is TOML: `[section]`, then `key = value` lines",
+        );
     }
     let mut raw = Raw::new();
     for (section, value) in table.get_ref() {
@@ -77,13 +86,22 @@ pub fn from_file(path: &Path, text: &str, faults: &mut Vec<ConfigFault>) -> Raw 
                     file.setting(path, name.span().start, value.get_ref(), &mut raw);
                 }
             }
-            (true, _) => file.fault(section.to_owned(), None, at, "is a section", &format!("write `[{section}]`, then its keys")),
+            (true, _) => file.fault(
+                section.to_owned(),
+                at,
+                "is a section",
+                &format!("write `[{section}]`, then its keys"),
+            ),
+            (false, value) if !value.is_table() => {
+                let hint = unknown_key_hint(section);
+                file.fault(section.to_owned(), at, "is not a section", &hint);
+            }
             (false, _) => {
                 let hint = closest(section, sections()).map_or_else(
                     || "see `deodar config keys`".to_owned(),
                     |close| format!("did you mean `[{close}]`?"),
                 );
-                file.fault(section.to_owned(), None, at, "is not a section", &hint);
+                file.fault(section.to_owned(), at, "is not a section", &hint);
             }
         }
     }
@@ -100,18 +118,16 @@ impl File<'_> {
     fn setting(&mut self, path: String, at: usize, value: &DeValue<'_>, raw: &mut Raw) {
         if find(&path).is_none() {
             let hint = unknown_key_hint(&path);
-            self.fault(path, None, at, "is not a key", &hint);
+            self.fault(path, at, "is not a key", &hint);
             return;
         }
-        match plain(value) {
-            Some(value) => {
-                let origin = self.origin(at);
-                raw.insert(path, Written { value, origin });
-            }
-            None => {
-                let reason = format!("cannot be {}", article(value.type_str()));
-                self.fault(path, None, at, &reason, "write text, a whole number from 0, `true`, `false`, or a list of texts");
-            }
+        if let Some(value) = plain(value) {
+            let origin = self.origin(at);
+            raw.insert(path, Written { value, origin });
+        } else {
+            let reason = format!("cannot be {}", article(value.type_str()));
+            let hint = "write text, a whole number from 0, `true`, `false`, or a list of texts";
+            self.fault(path, at, &reason, hint);
         }
     }
 
@@ -122,11 +138,11 @@ impl File<'_> {
         }
     }
 
-    fn fault(&mut self, key: String, value: Option<String>, at: usize, reason: &str, hint: &str) {
+    fn fault(&mut self, key: String, at: usize, reason: &str, hint: &str) {
         let origin = self.origin(at);
         self.faults.push(ConfigFault {
             key,
-            value,
+            value: None,
             origin,
             reason: reason.to_owned(),
             hint: hint.to_owned(),
@@ -144,9 +160,13 @@ fn plain(value: &DeValue<'_>) -> Option<Value> {
     match value {
         DeValue::String(text) => Some(Value::Text(text.to_string())),
         DeValue::Boolean(flag) => Some(Value::Flag(*flag)),
-        DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok().map(Value::Number),
+        DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix())
+            .ok()
+            .map(Value::Number),
         DeValue::Array(items) => {
-            let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
+            let texts = items
+                .iter()
+                .map(|item| item.get_ref().as_str().map(str::to_owned));
             texts.collect::<Option<_>>().map(Value::List)
         }
         _ => None,
@@ -158,10 +178,15 @@ pub fn unknown_key_hint(path: &str) -> String {
     let paths: Vec<String> = KEYS.iter().map(super::keys::Key::path).collect();
     let same_name = || {
         let name = path.rsplit('.').next()?;
-        KEYS.iter().find(|key| key.name == name).map(super::keys::Key::path)
+        KEYS.iter()
+            .find(|key| key.name == name)
+            .map(super::keys::Key::path)
     };
     closest(path, paths.iter().map(String::as_str))
         .map(str::to_owned)
         .or_else(same_name)
-        .map_or_else(|| "see `deodar config keys`".to_owned(), |close| format!("did you mean `{close}`?"))
+        .map_or_else(
+            || "see `deodar config keys`".to_owned(),
+            |close| format!("did you mean `{close}`?"),
+        )
 }

@@ -41,7 +41,10 @@ impl Reader {
             Value::Flag(flag) => Ok(*flag),
             Value::Text(text) if text == "true" => Ok(true),
             Value::Text(text) if text == "false" => Ok(false),
-            _ => Err(Refusal::new("is not a yes or no", "write `true` or `false`")),
+            _ => Err(Refusal::new(
+                "is not a yes or no",
+                "write `true` or `false`",
+            )),
         })
     }
 
@@ -53,15 +56,21 @@ impl Reader {
     /// Paths of unix sockets.
     pub fn sockets(&mut self, path: &str) -> Vec<PathBuf> {
         self.read(path, |value| {
-            list(value).into_iter().map(socket).collect()
+            let items = list(value);
+            let parse =
+                |text: &str| socket(text).map_err(|refusal| of_item(text, items.len(), refusal));
+            items.iter().map(|text| parse(text)).collect()
         })
     }
 
     /// Addresses to listen on.
     pub fn addresses(&mut self, path: &str) -> Vec<SocketAddr> {
         self.read(path, |value| {
-            let addresses = list(value).into_iter();
-            addresses.map(|text| address::parse(text).map_err(|refusal| of_item(text, refusal))).collect()
+            let items = list(value);
+            let parse = |text: &str| {
+                address::parse(text).map_err(|refusal| of_item(text, items.len(), refusal))
+            };
+            items.iter().map(|text| parse(text)).collect()
         })
     }
 
@@ -105,7 +114,10 @@ impl Reader {
             "auto" => Ok(LogFormat::Auto),
             "human" => Ok(LogFormat::Human),
             "json" => Ok(LogFormat::Json),
-            _ => Err(Refusal::new("is not a log format", "write `auto`, `human` or `json`")),
+            _ => Err(Refusal::new(
+                "is not a log format",
+                "write `auto`, `human` or `json`",
+            )),
         })
     }
 
@@ -126,13 +138,20 @@ impl Reader {
         self.faults.push(ConfigFault {
             key: path.to_owned(),
             value,
-            origin: self.raw.get(path).map_or(Origin::Default, |written| written.origin.clone()),
+            origin: self
+                .raw
+                .get(path)
+                .map_or(Origin::Default, |written| written.origin.clone()),
             reason: reason.to_owned(),
             hint: hint.to_owned(),
         });
     }
 
-    fn read<T: Default>(&mut self, path: &str, parse: impl FnOnce(&Value) -> Result<T, Refusal>) -> T {
+    fn read<T: Default>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&Value) -> Result<T, Refusal>,
+    ) -> T {
         // Every key has a default; a test reads them all.
         let Some(value) = self.raw.get(path).map(|written| &written.value) else {
             return T::default();
@@ -148,35 +167,44 @@ impl Reader {
     }
 }
 
-/// Reads a number as its kind writes it.
+/// Reads a number as its kind writes it, in the smallest unit of the kind.
 pub fn number(kind: Kind, value: &Value) -> Result<u64, Refusal> {
-    let (bounds, number, shown): (Bounds, Result<u64, Refusal>, fn(u64) -> String) = match kind {
+    match kind {
         Kind::Duration(bounds) => {
-            let millis = text(value).and_then(duration::parse);
-            let millis = millis.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
-            (bounds, millis, duration::shown)
+            let millis = duration::parse(text(value)?)?.as_millis();
+            within(
+                bounds,
+                u64::try_from(millis).unwrap_or(u64::MAX),
+                duration::shown,
+            )
         }
-        Kind::Size(bounds) => (bounds, size::parse(&value.to_string()), size::shown),
+        Kind::Size(bounds) => within(bounds, size::parse(&value.to_string())?, size::shown),
         Kind::Count(bounds) => {
             let count = value.to_string().parse();
             let refusal = |_| Refusal::new("is not a number", "write a whole number");
-            (bounds, count.map_err(refusal), |number| number.to_string())
+            within(bounds, count.map_err(refusal)?, |number| number.to_string())
         }
-        _ => return Err(Refusal::new("is not a number", "write text")),
-    };
-    let number = number?;
-    if bounds.hold(number) {
-        Ok(number)
-    } else {
-        Err(Refusal::new("is out of bounds", format!("write {}", bounds.shown(shown))))
+        _ => Err(Refusal::new("is not a number", "write text")),
     }
+}
+
+fn within(bounds: Bounds, number: u64, shown: impl Fn(u64) -> String) -> Result<u64, Refusal> {
+    if bounds.hold(number) {
+        return Ok(number);
+    }
+    let hint = format!("write {}", bounds.shown(shown));
+    Err(Refusal::new("is out of bounds", hint))
 }
 
 /// The items of a list; in a variable or flag they have commas between them.
 pub fn list(value: &Value) -> Vec<&str> {
     match value {
         Value::List(items) => items.iter().map(String::as_str).collect(),
-        Value::Text(text) => text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
+        Value::Text(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .collect(),
         _ => vec![""],
     }
 }
@@ -184,22 +212,38 @@ pub fn list(value: &Value) -> Vec<&str> {
 fn text(value: &Value) -> Result<&str, Refusal> {
     match value {
         Value::Text(text) if !text.is_empty() => Ok(text),
-        Value::Text(_) => Err(Refusal::new("is empty", "write a value, or leave the key out for its default")),
-        Value::Number(number) => {
-            Err(Refusal::new("is a bare number", format!("write text, in quotes, such as `\"{number}s\"` for a duration")))
+        Value::Text(_) => Err(Refusal::new(
+            "is empty",
+            "write a value, or leave the key out for its default",
+        )),
+        Value::Number(number) => Err(Refusal::new(
+            "is a bare number",
+            format!("write text, in quotes, such as `\"{number}s\"` for a duration"),
+        )),
+        Value::Flag(_) | Value::List(_) => {
+            Err(Refusal::new("is not text", "write one value, in quotes"))
         }
-        Value::Flag(_) | Value::List(_) => Err(Refusal::new("is not text", "write one value, in quotes")),
     }
 }
 
 fn socket(path: &str) -> Result<PathBuf, Refusal> {
     match path.len() {
-        0 => Err(Refusal::new("has an empty path", "write the path of the socket")),
+        0 => Err(Refusal::new("is no path", "write the path of the socket")),
         1..=SOCKET_PATH_BYTES_MAX => Ok(PathBuf::from(path)),
-        _ => Err(of_item(path, Refusal::new("is too long for a unix socket", format!("use a path of at most {SOCKET_PATH_BYTES_MAX} bytes")))),
+        _ => {
+            let hint = format!("use a path of at most {SOCKET_PATH_BYTES_MAX} bytes");
+            Err(Refusal::new("is too long for a unix socket", hint))
+        }
     }
 }
 
-fn of_item(item: &str, refusal: Refusal) -> Refusal {
-    Refusal::new(format!("has the item `{item}`, which {}", refusal.reason), refusal.hint)
+/// Tells which of several items is refused.
+fn of_item(item: &str, items: usize, refusal: Refusal) -> Refusal {
+    if items == 1 {
+        return refusal;
+    }
+    Refusal::new(
+        format!("has the item `{item}`, which {}", refusal.reason),
+        refusal.hint,
+    )
 }

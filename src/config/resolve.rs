@@ -48,7 +48,8 @@ impl Flags {
     /// Sets a key by a flag.
     pub fn set(&mut self, path: &str, flag: &'static str, value: Value) {
         let origin = Origin::Flag(flag);
-        self.settings.insert(path.to_owned(), Written { value, origin });
+        self.settings
+            .insert(path.to_owned(), Written { value, origin });
     }
 }
 
@@ -85,14 +86,20 @@ pub fn load(flags: &Flags, variables: &Variables) -> Result<Resolved, Vec<Config
     };
     match fs::read_to_string(&path) {
         Ok(text) => resolve(Some((&path, &text)), variables, flags),
-        Err(error) if origin == Origin::Default && error.kind() == io::ErrorKind::NotFound => resolve(None, variables, flags),
+        Err(error) if origin == Origin::Default && error.kind() == io::ErrorKind::NotFound => {
+            resolve(None, variables, flags)
+        }
         Err(error) => {
             let mut faults = vec![ConfigFault {
                 key: String::new(),
                 value: None,
                 origin,
-                reason: format!("cannot read the configuration file `{}`: {error}", path.display()),
-                hint: "name a file that exists and may be read, or leave it out for the defaults".to_owned(),
+                reason: format!(
+                    "cannot read the configuration file `{}`: {error}",
+                    path.display()
+                ),
+                hint: "name a file that exists and may be read, or leave it out for the defaults"
+                    .to_owned(),
             }];
             faults.extend(resolve(None, variables, flags).err().unwrap_or_default());
             Err(faults)
@@ -104,7 +111,11 @@ pub fn load(flags: &Flags, variables: &Variables) -> Result<Resolved, Vec<Config
 ///
 /// # Errors
 /// Every fault of all of them.
-pub fn resolve(file: Option<(&Path, &str)>, variables: &Variables, flags: &Flags) -> Result<Resolved, Vec<ConfigFault>> {
+pub fn resolve(
+    file: Option<(&Path, &str)>,
+    variables: &Variables,
+    flags: &Flags,
+) -> Result<Resolved, Vec<ConfigFault>> {
     let mut faults = Vec::new();
     let mut raw = defaults();
     if let Some((path, text)) = file {
@@ -137,7 +148,9 @@ fn defaults() -> Raw {
         value: Value::Text(text.to_owned()),
         origin: Origin::Default,
     };
-    KEYS.iter().map(|key| (key.path(), written(key.default))).collect()
+    KEYS.iter()
+        .map(|key| (key.path(), written(key.default)))
+        .collect()
 }
 
 fn config(r: &mut Reader) -> Config {
@@ -204,9 +217,15 @@ fn limits(r: &mut Reader) -> Limits {
 fn canonical(kind: Kind, value: &Value) -> Value {
     match kind {
         Kind::Flag => Value::Flag(value.to_string() == "true"),
-        Kind::Sockets | Kind::Addresses => Value::List(reader::list(value).into_iter().map(str::to_owned).collect()),
-        Kind::Size(_) | Kind::Count(_) => reader::number(kind, value).map_or_else(|_| value.clone(), Value::Number),
-        Kind::Path | Kind::AddressOrOff | Kind::Duration(_) | Kind::LogFormat | Kind::LogFilter => value.clone(),
+        Kind::Sockets | Kind::Addresses => {
+            Value::List(reader::list(value).into_iter().map(str::to_owned).collect())
+        }
+        Kind::Size(_) | Kind::Count(_) => {
+            reader::number(kind, value).map_or_else(|_| value.clone(), Value::Number)
+        }
+        Kind::Path | Kind::AddressOrOff | Kind::Duration(_) | Kind::LogFormat | Kind::LogFilter => {
+            value.clone()
+        }
     }
 }
 

@@ -17,7 +17,12 @@ const UNITS: [(&str, u64); 7] = [
 /// # Errors
 /// When the unit is unknown or the number is not a whole one.
 pub fn parse(text: &str) -> Result<u64, Refusal> {
-    let refusal = || Refusal::new("is not a size", "write bytes, or a whole number and a unit: `8192`, `64KiB`, `1MiB`");
+    let refusal = || {
+        Refusal::new(
+            "is not a size",
+            "write bytes, or a whole number and a unit: `8192`, `64KiB`, `1MiB`",
+        )
+    };
     let digits = text.chars().take_while(char::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
     let number: u64 = number.parse().map_err(|_| refusal())?;
@@ -31,8 +36,14 @@ pub fn parse(text: &str) -> Result<u64, Refusal> {
 /// The shortest exact way to write a size.
 pub fn shown(bytes: u64) -> String {
     let binary = UNITS.get(2..5).unwrap_or_default();
-    let fits = binary.iter().rev().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
-    fits.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
+    let fits = binary
+        .iter()
+        .rev()
+        .find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+    fits.map_or_else(
+        || bytes.to_string(),
+        |(name, unit)| format!("{}{name}", bytes / unit),
+    )
 }
 
 #[cfg(test)]
@@ -42,7 +53,13 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_written() {
-        for (text, bytes) in [("0", 0), ("8191", 8191), ("64KiB", 65_536), ("1MiB", 1 << 20), ("2GiB", 2 << 30)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("8191", 8191),
+            ("64KiB", 65_536),
+            ("1MiB", 1 << 20),
+            ("2GiB", 2 << 30),
+        ] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
             assert_eq!(shown(bytes), text);
         }

@@ -14,11 +14,18 @@ use crate::config::raw::Value;
 use crate::source;
 
 fn variables(pairs: &[(&str, &str)]) -> Variables {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn file(text: &str) -> Result<Resolved, Vec<ConfigFault>> {
-    resolve(Some((Path::new("deodar.toml"), text)), &Variables::new(), &Flags::default())
+    resolve(
+        Some((Path::new("deodar.toml"), text)),
+        &Variables::new(),
+        &Flags::default(),
+    )
 }
 
 fn only_fault(result: Result<Resolved, Vec<ConfigFault>>) -> String {
@@ -45,13 +52,36 @@ fn defaults_are_sound() {
 #[test]
 fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     let text = "[limits]\nbatch_items_max = 1\nentities_max = 1\ndepth_max = 1\n";
-    let variables = variables(&[("DEODAR_LIMITS__BATCH_ITEMS_MAX", "2"), ("DEODAR_LIMITS__ENTITIES_MAX", "2")]);
+    let variables = variables(&[
+        ("DEODAR_LIMITS__BATCH_ITEMS_MAX", "2"),
+        ("DEODAR_LIMITS__ENTITIES_MAX", "2"),
+    ]);
     let mut flags = Flags::default();
-    flags.set("limits.batch_items_max", "--batch", Value::Text("3".to_owned()));
+    flags.set(
+        "limits.batch_items_max",
+        "--batch",
+        Value::Text("3".to_owned()),
+    );
     let resolved = resolve(Some((Path::new("x.toml"), text)), &variables, &flags).unwrap();
     let limits = &resolved.config.limits;
-    assert_eq!((limits.batch_items_max, limits.entities_max, limits.depth_max, limits.values_max), (3, 2, 1, 4096));
-    let origin = |key: &str| resolved.settings.iter().find(|setting| setting.key == key).unwrap().origin.to_string();
+    assert_eq!(
+        (
+            limits.batch_items_max,
+            limits.entities_max,
+            limits.depth_max,
+            limits.values_max
+        ),
+        (3, 2, 1, 4096)
+    );
+    let origin = |key: &str| {
+        resolved
+            .settings
+            .iter()
+            .find(|setting| setting.key == key)
+            .unwrap()
+            .origin
+            .to_string()
+    };
     assert_eq!(origin("limits.batch_items_max"), "--batch");
     assert_eq!(origin("limits.entities_max"), "DEODAR_LIMITS__ENTITIES_MAX");
     assert_eq!(origin("limits.depth_max"), "x.toml:4");
@@ -61,22 +91,49 @@ fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
 #[test]
 fn every_key_is_read_and_refuses_what_it_cannot_be() {
     for key in KEYS {
-        let resolved = resolve(None, &variables(&[(&key.variable(), key.default)]), &Flags::default());
+        let resolved = resolve(
+            None,
+            &variables(&[(&key.variable(), key.default)]),
+            &Flags::default(),
+        );
         assert!(resolved.is_ok(), "{}: {resolved:?}", key.path());
         // A path can be anything but empty.
-        let nonsense = if key.name == "path" { "" } else { &"=".repeat(200) };
-        let fault = only_fault(resolve(None, &variables(&[(&key.variable(), nonsense)]), &Flags::default()));
-        assert!(fault.starts_with(&format!("{}: `{}`", key.variable(), key.path())), "{fault}");
+        let nonsense = if key.name == "path" {
+            ""
+        } else {
+            &"=".repeat(200)
+        };
+        let fault = only_fault(resolve(
+            None,
+            &variables(&[(&key.variable(), nonsense)]),
+            &Flags::default(),
+        ));
+        assert!(
+            fault.starts_with(&format!("{}: `{}`", key.variable(), key.path())),
+            "{fault}"
+        );
     }
 }
 
 #[test]
 fn lists_have_commas_in_the_environment_and_brackets_in_the_file() {
-    let variables = variables(&[("DEODAR_SERVER__GRPC", "127.0.0.1:1, [::1]:2"), ("DEODAR_SERVER__UNIX", "/run/a,/run/b")]);
-    let server = resolve(None, &variables, &Flags::default()).unwrap().config.server;
+    let variables = variables(&[
+        ("DEODAR_SERVER__GRPC", "127.0.0.1:1, [::1]:2"),
+        ("DEODAR_SERVER__UNIX", "/run/a,/run/b"),
+    ]);
+    let server = resolve(None, &variables, &Flags::default())
+        .unwrap()
+        .config
+        .server;
     assert_eq!(server.grpc.len(), 2);
-    assert_eq!(server.unix, [PathBuf::from("/run/a"), PathBuf::from("/run/b")]);
-    let server = file("[server]\ngrpc = []\nunix = [\"/run/a\"]\nhttp = \"off\"").unwrap().config.server;
+    assert_eq!(
+        server.unix,
+        [PathBuf::from("/run/a"), PathBuf::from("/run/b")]
+    );
+    let server = file("[server]\ngrpc = []\nunix = [\"/run/a\"]\nhttp = \"off\"")
+        .unwrap()
+        .config
+        .server;
     assert_eq!((server.grpc.len(), server.http), (0, None));
 }
 
@@ -85,9 +142,17 @@ fn unknown_names_are_faults_with_what_was_meant() {
     insta::assert_snapshot!(only_fault(file("[limits]\n\ndept_max = 3")), @"deodar.toml:3: `limits.dept_max` is not a key; did you mean `limits.depth_max`?");
     insta::assert_snapshot!(only_fault(file("[server]\ndepth_max = 3")), @"deodar.toml:2: `server.depth_max` is not a key; did you mean `policies.depth_max`?");
     insta::assert_snapshot!(only_fault(file("[sever]\ngrpc = 3")), @"deodar.toml:1: `sever` is not a section; did you mean `[server]`?");
-    insta::assert_snapshot!(only_fault(file("grpc = 3")), @"deodar.toml:1: `grpc` is not a section; see `deodar config keys`");
+    insta::assert_snapshot!(only_fault(file("grpc = 3")), @"deodar.toml:1: `grpc` is not a section; did you mean `server.grpc`?");
     insta::assert_snapshot!(only_fault(file("server = 3")), @"deodar.toml:1: `server` is a section; write `[server]`, then its keys");
-    let unknown = resolve(None, &variables(&[("DEODAR_SERVER__GRCP", "x"), ("DEODAR_CONFIG", "y"), ("DEODAR_OTHER", "z")]), &Flags::default());
+    let unknown = resolve(
+        None,
+        &variables(&[
+            ("DEODAR_SERVER__GRCP", "x"),
+            ("DEODAR_CONFIG", "y"),
+            ("DEODAR_OTHER", "z"),
+        ]),
+        &Flags::default(),
+    );
     insta::assert_snapshot!(only_fault(unknown), @"DEODAR_SERVER__GRCP: the variable sets no key; did you mean `DEODAR_SERVER__GRPC`?");
 }
 
@@ -128,13 +193,22 @@ fn listeners_must_be_able_to_live_together() {
 #[test]
 fn a_broken_file_hides_no_other_fault() {
     let faults = resolve(
-        Some((Path::new("deodar.toml"), "[limits]\ndepth_max = = 3\n[sever]\n")),
+        Some((
+            Path::new("deodar.toml"),
+            "[limits]\ndepth_max = = 3\n[sever]\n",
+        )),
         &variables(&[("DEODAR_LIMITS__VALUES_MAX", "0")]),
         &Flags::default(),
     )
     .unwrap_err();
-    let origins: Vec<_> = faults.iter().map(|fault| fault.origin.to_string()).collect();
+    let origins: Vec<_> = faults
+        .iter()
+        .map(|fault| fault.origin.to_string())
+        .collect();
     assert!(origins.contains(&"deodar.toml:2".to_owned()), "{faults:?}");
     assert!(origins.contains(&"deodar.toml:3".to_owned()), "{faults:?}");
-    assert!(origins.contains(&"DEODAR_LIMITS__VALUES_MAX".to_owned()), "{faults:?}");
+    assert!(
+        origins.contains(&"DEODAR_LIMITS__VALUES_MAX".to_owned()),
+        "{faults:?}"
+    );
 }

@@ -142,8 +142,9 @@ fn fill(mut item: v1::AuthorizeRequest, shared: &v1::AuthorizeRequest) -> v1::Au
     item.action = entity(item.action, &shared.action);
     item.resource = entity(item.resource, &shared.resource);
     item.context = item.context.or_else(|| shared.context.clone());
-    if item.entities.is_empty() {
+    if item.entities.is_empty() && item.entities_cedar_json.is_empty() {
         item.entities.clone_from(&shared.entities);
+        item.entities_cedar_json.clone_from(&shared.entities_cedar_json);
     }
     item.explain |= shared.explain;
     item

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cedar_policy_core::ast::Effect;
 use cedar_policy_core::ast::Entity;
+use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::PartialValue;
 
 use super::status::Refusal;
@@ -17,7 +18,9 @@ use crate::engine::Permit;
 use crate::engine::Snapshot;
 use crate::engine::explain::Explanation;
 use crate::engine::explain::NearMiss;
-use crate::engine::json;
+use crate::engine::json::JsonLimits;
+use crate::engine::json::context_from_json;
+use crate::engine::json::entities_from_json;
 use crate::engine::policy::PolicyInfo;
 use crate::engine::query::Context;
 use crate::pdp::Answer;
@@ -41,31 +44,51 @@ pub fn parts(
     store(&request.store)?;
     let mut reader = Reader::new(snapshot, limits);
     let action = reader.uid("action", request.action)?;
-    let mut context = Context::new();
-    if let Some(given) = request.context {
-        context = reader.fields("context", given.values, 1)?;
-        if !given.cedar_json.is_empty() {
-            let parsed = json::context(snapshot, &action, &given.cedar_json, limits.depth_max, limits.values_max)
-                .map_err(|error| {
-                    let hint = "write a Cedar JSON object that fits the schema";
-                    WireError::new("context.cedar_json", format!("is bad: {error}"), hint)
-                })?;
-            for (name, value) in parsed {
-                if context.insert(name.clone(), value).is_some() {
-                    let field = format!("context.{name}");
-                    let message = "is in `values` and in `cedar_json`";
-                    return Err(WireError::new(field, message, "leave it out of one of them").into());
-                }
-            }
-        }
-    }
+    let context = context(&mut reader, snapshot, limits, &action, request.context)?;
     Ok(Parts {
         principal: reader.uid("principal", request.principal)?,
         resource: reader.uid("resource", request.resource)?,
+        overlay: overlay(&mut reader, snapshot, limits, request.entities, &request.entities_cedar_json)?,
         action,
         context: Arc::new(context),
-        overlay: overlay(&mut reader, limits, request.entities)?,
     })
+}
+
+fn context(
+    reader: &mut Reader<'_>,
+    snapshot: &Snapshot,
+    limits: &Limits,
+    action: &EntityUID,
+    given: Option<v1::Context>,
+) -> Result<Context, WireError> {
+    let Some(given) = given else {
+        return Ok(Context::new());
+    };
+    let mut context = reader.fields("context", given.values, 1)?;
+    if !given.cedar_json.is_empty() {
+        let json = parse_json("context.cedar_json", &given.cedar_json)?;
+        for (name, value) in context_from_json(snapshot, action, json, &json_limits(limits))? {
+            if context.insert(name.clone(), value).is_some() {
+                let message = "is in `values` and in `cedar_json`";
+                let hint = "leave it out of one of them";
+                return Err(WireError::new(format!("context.{name}"), message, hint));
+            }
+        }
+    }
+    Ok(context)
+}
+
+fn parse_json(field: &str, text: &str) -> Result<serde_json::Value, WireError> {
+    serde_json::from_str(text)
+        .map_err(|error| WireError::new(field, format!("is not JSON: {error}"), "write Cedar JSON"))
+}
+
+fn json_limits(limits: &Limits) -> JsonLimits {
+    JsonLimits {
+        depth_max: limits.depth_max,
+        values_max: limits.values_max,
+        entities_max: limits.entities_max,
+    }
 }
 
 /// Whether a store is the one that is there.
@@ -82,18 +105,25 @@ pub fn store(store: &str) -> Result<(), Refusal> {
 
 fn overlay(
     reader: &mut Reader<'_>,
+    snapshot: &Snapshot,
     limits: &Limits,
-    entities: Vec<v1::Entity>,
-) -> Result<Arc<[Entity]>, Refusal> {
-    if entities.len() > limits.entities_max {
+    typed: Vec<v1::Entity>,
+    json: &str,
+) -> Result<Arc<[Entity]>, WireError> {
+    let mut entities = if json.is_empty() {
+        Vec::new()
+    } else {
+        let json = parse_json("entities_cedar_json", json)?;
+        entities_from_json(snapshot, json, &json_limits(limits))?
+    };
+    if entities.len() + typed.len() > limits.entities_max {
         let limit = limits.entities_max;
-        return Err(WireError::too_much("entities", "entities", limit, "entities_max").into());
+        return Err(WireError::too_much("entities", "entities", limit, "entities_max"));
     }
-    entities
-        .into_iter()
-        .enumerate()
-        .map(|(at, given)| entity(reader, limits, &format!("entities[{at}]"), given))
-        .collect()
+    for (at, given) in typed.into_iter().enumerate() {
+        entities.push(entity(reader, limits, &format!("entities[{at}]"), given)?);
+    }
+    Ok(entities.into())
 }
 
 fn entity(
@@ -101,11 +131,11 @@ fn entity(
     limits: &Limits,
     field: &str,
     given: v1::Entity,
-) -> Result<Entity, Refusal> {
+) -> Result<Entity, WireError> {
     let uid = reader.uid(&format!("{field}.uid"), given.uid)?;
     if given.parents.len() > limits.entities_max {
         let field = format!("{field}.parents");
-        return Err(WireError::too_much(field, "parents", limits.entities_max, "entities_max").into());
+        return Err(WireError::too_much(field, "parents", limits.entities_max, "entities_max"));
     }
     let parents = given
         .parents
