@@ -459,7 +459,7 @@ async fn a_unix_socket_answers_and_goes_with_the_server() {
     let connect = format!("unix:{}", path.display());
     let channel = tonic::transport::Endpoint::from_shared(connect).unwrap().connect().await.unwrap();
     let mut client =
-        v1::authorization_service_client::AuthorizationServiceClient::new(channel);
+        AuthorizationServiceClient::new(channel);
     assert!(client.authorize(good()).await.is_ok());
     // A living one is not.
     config.server.grpc.clear();
@@ -479,7 +479,7 @@ async fn connections_are_limited() {
     assert!(running.authorization().authorize(good()).await.is_ok());
     let address = format!("http://{}", running.server.grpc.first().unwrap());
     let second = tonic::transport::Endpoint::from_shared(address).unwrap();
-    let mut client = v1::authorization_service_client::AuthorizationServiceClient::new(second.connect_lazy());
+    let mut client = AuthorizationServiceClient::new(second.connect_lazy());
     assert!(client.authorize(good()).await.is_err());
     let counted = running.server.pdp.counters().prometheus();
     assert!(!counted.contains("deodar_connections_refused_total 0"), "{counted}");

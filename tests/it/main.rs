@@ -11,6 +11,7 @@
 )]
 
 mod cases;
+mod cli;
 mod convert;
 mod doors;
 mod grpc;

@@ -1,7 +1,7 @@
 //! Help, usage, completions and colours.
 
-use crate::Place;
-use crate::assert_shown;
+use crate::cli::Place;
+use crate::cli::assert_shown;
 
 #[test]
 fn help() {

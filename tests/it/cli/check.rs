@@ -1,7 +1,7 @@
 //! `deodar check`.
 
-use crate::Place;
-use crate::assert_shown;
+use crate::cli::Place;
+use crate::cli::assert_shown;
 
 fn ask<'a>(
     principal: &'a str,
@@ -386,9 +386,9 @@ fn inputs_that_cannot_be_read() {
 
     exit 1
     --- stderr
-    error: asking a server is not built yet
+    error: cannot reach the server `http://127.0.0.1:1/`: Connection refused (os error 111)
 
-    hint: decide locally with `--policies DIR`
+    hint: is `deodar serve` running there?
     ");
 }
 

@@ -1,7 +1,7 @@
 //! `deodar validate`.
 
-use crate::Place;
-use crate::assert_shown;
+use crate::cli::Place;
+use crate::cli::assert_shown;
 
 #[test]
 fn a_valid_directory() {

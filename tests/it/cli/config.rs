@@ -1,7 +1,7 @@
 //! `deodar config`, and the faults that every verb reports first.
 
-use crate::Place;
-use crate::assert_shown;
+use crate::cli::Place;
+use crate::cli::assert_shown;
 
 const FILE: &str = "\
 [server]
@@ -163,17 +163,6 @@ fn all_faults_at_once_before_anything_else() {
         validate.starts_with("exit 2\n--- stderr\nerror: the configuration has 7 faults"),
         "{validate}"
     );
-}
-
-#[test]
-fn serving_is_handed_on() {
-    assert_shown!(Place::new().run(&["serve", "--grpc", "127.0.0.1:0", "--http", "off"]), @r"
-    exit 1
-    --- stderr
-    error: the server is not built yet
-
-    hint: decide locally with `deodar check --policies DIR`
-    ");
 }
 
 #[test]
