@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use cedar_policy_core::ast::Name;
 use cedar_policy_core::ast::Value;
 use cedar_policy_core::extensions::Extensions;
+use chrono::DateTime;
+use chrono::Datelike as _;
 use thiserror::Error;
 
 /// A value of an extension type whose text Cedar does not accept.
@@ -81,10 +83,19 @@ impl Extension {
 
 /// A `datetime` from milliseconds since 1970-01-01T00:00:00Z.
 ///
+/// It is made from its text, so that explanations show the time as people
+/// write it; only times outside the years 0 to 9999, which have no text, are
+/// made from an offset.
+///
 /// # Errors
-/// When Cedar cannot represent it, which for times of this age of the world
-/// does not happen.
+/// When Cedar cannot represent it.
 pub fn datetime_from_millis(millis: i64) -> Result<Value, ExtensionError> {
+    let written = DateTime::from_timestamp_millis(millis)
+        .filter(|time| (0..=9999).contains(&time.year()))
+        .map(|time| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
+    if let Some(text) = written {
+        return Extension::Datetime.parse(&text);
+    }
     let epoch = Extension::Datetime.parse("1970-01-01")?;
     let offset = Extension::Duration.parse(&format!("{millis}ms"))?;
     let error = |reason: String| ExtensionError {
