@@ -19,6 +19,7 @@ use super::fault::Lines;
 use super::files::Files;
 use super::files::Role;
 use super::manifest::Manifest;
+use super::manifest::Validation;
 use super::policy::Policy;
 use super::policy::PolicyInfo;
 use super::policy::Template;
@@ -28,8 +29,9 @@ use super::snapshot::Snapshot;
 /// Compiles the manifest, schema and policies of a repository.
 ///
 /// The result depends on nothing but the bytes. Policies are validated against
-/// the schema in strict mode; a repository without a schema compiles with a
-/// warning, and its requests are then not checked either.
+/// the schema in strict mode, unless the manifest says `validate = "off"`; a
+/// repository without a schema compiles with a warning, and its requests are
+/// then not checked either.
 ///
 /// # Errors
 /// Every fault of every file, in order of file and place.
@@ -39,7 +41,14 @@ pub fn compile(files: &Files) -> Result<Snapshot, Vec<Fault>> {
     let schema = compiler.schema(files);
     compiler.policies(files);
     if let Some(schema) = &schema {
-        compiler.validate(schema);
+        match manifest.validate {
+            Validation::Strict => compiler.validate(schema),
+            Validation::Off => {
+                let fault = Fault::of_file("manifest.toml", "policies are not checked against the schema")
+                    .with_hint("remove `validate = \"off\"`, which is for experiments");
+                compiler.warnings.push(fault.as_warning());
+            }
+        }
     } else if files.with_role(Role::Schema).next().is_none() {
         let fault = Fault::of_file("schema", "there is no schema: policies and requests are not checked")
             .with_hint("add a `*.cedarschema` file");
