@@ -24,6 +24,7 @@ pub mod explain;
 pub mod fault;
 pub mod files;
 pub mod index;
+pub mod json;
 pub mod link;
 pub mod manifest;
 pub mod overlay;
@@ -35,6 +36,7 @@ pub mod snapshot;
 pub mod strip;
 pub mod value;
 pub mod view;
+
 
 pub use compile::compile;
 pub use decide::decide;

@@ -12,6 +12,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::case_sensitive_file_extension_comparisons,
     clippy::disallowed_methods,
     reason = "a failed test may panic, and a test may read its environment"
 )]

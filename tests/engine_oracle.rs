@@ -9,8 +9,10 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::format_push_string,
+    clippy::format_collect,
     clippy::redundant_pub_crate,
     unreachable_pub,
+    unnameable_types,
     missing_debug_implementations,
     reason = "a failed test may panic, and shared test code is public to one test alone"
 )]

@@ -14,7 +14,7 @@ pub const CONTEXT_KEYS: &[&str] = &[
 const STRINGS: &[&str] = &["a", "b", "ab", "", "10.0.0.1", "t1", "t2"];
 
 pub fn boolean(d: &mut Dice, depth: usize) -> String {
-    let sides = if depth == 0 { 10 } else { 32 };
+    let sides = if depth == 0 { 10 } else { 33 };
     let less = depth.saturating_sub(1);
     match d.below(sides) {
         0 => "true".into(),
@@ -25,7 +25,7 @@ pub fn boolean(d: &mut Dice, depth: usize) -> String {
         5 => format!("({} in {})", entity(d, less), entity(d, less)),
         6 => format!("({} == {})", entity(d, less), entity(d, less)),
         7 => format!("({} is {})", entity(d, less), d.pick(TYPES)),
-        8 => format!("{}.hasTag(\"{}\")", entity(d, less), d.pick(STRINGS)),
+        8 => format!("{}.hasTag({})", entity(d, less), tag(d, less)),
         9 => format!("({} has info.deep.flag)", entity(d, less)),
         10 => format!("({} in [{}, {}])", entity(d, less), entity(d, less), entity(d, less)),
         11 => format!("({} is {} in {})", entity(d, less), d.pick(TYPES), entity(d, less)),
@@ -42,12 +42,12 @@ pub fn boolean(d: &mut Dice, depth: usize) -> String {
         22 => format!("{}.containsAll({})", set(d, less), set(d, less)),
         23 => format!("{}.containsAny({})", set(d, less), set(d, less)),
         24 => format!("{}.isEmpty()", set(d, less)),
-        25 => extension(d, less),
-        26 => extension(d, less),
+        25 | 26 => extension(d, less),
         27 => format!("({} == {})", value(d, less), value(d, less)),
         28 => format!("({} has {})", record(d, less), d.pick(CONTEXT_KEYS)),
         29 => format!("{}.flag", record(d, less)),
-        30 => format!("({} in {}.{})", entity(d, less), entity(d, less), d.pick(&["peers", "owner"])),
+        30 => format!("{}.hasTag({})", d.pick(&["principal", "resource"]), tag(d, less)),
+        31 => format!("({} in {}.{})", entity(d, less), entity(d, less), d.pick(&["peers", "owner"])),
         _ => value(d, less),
     }
 }
@@ -64,7 +64,7 @@ fn entity(d: &mut Dice, depth: usize) -> String {
         8 => "context.who".into(),
         9 => format!("{{who: {}, other: {}}}.who", entity(d, less), entity(d, less)),
         10 => format!("(if {} then {} else {})", boolean(d, less), entity(d, less), entity(d, less)),
-        11 => format!("{}.getTag({})", entity(d, less), string(d, less)),
+        11 => format!("{}.getTag({})", entity(d, less), tag(d, less)),
         12 => format!("{}.info.who", entity(d, less)),
         _ => "context.info.who".into(),
     }
@@ -83,8 +83,16 @@ fn long(d: &mut Dice, depth: usize) -> String {
         6 => format!("({} * {})", long(d, less), long(d, less)),
         7 => format!("(-{})", long(d, less)),
         8 => format!("{}.info.n", entity(d, less)),
-        9 => format!("{}.getTag({})", entity(d, less), string(d, less)),
+        9 => format!("{}.getTag({})", entity(d, less), tag(d, less)),
         _ => "context.info.n".into(),
+    }
+}
+
+fn tag(d: &mut Dice, depth: usize) -> String {
+    if d.chance(1, 4) {
+        string(d, depth)
+    } else {
+        d.pick(&["\"t1\"", "\"t2\""]).to_owned()
     }
 }
 

@@ -131,7 +131,7 @@ impl World {
         }
         let mut files = BTreeMap::<String, String>::new();
         let mut links = Vec::new();
-        for number in 0..1 + d.below(8) {
+        for number in 0..=d.below(8) {
             let file = format!("{}.cedar", d.pick(&["a", "b", "sub/c"]));
             let slots = match d.below(8) {
                 1 => Slots { principal: true, resource: false },
