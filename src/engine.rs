@@ -37,6 +37,8 @@ pub mod strip;
 pub mod value;
 pub mod view;
 
+#[cfg(test)]
+mod tests;
 
 pub use compile::compile;
 pub use decide::decide;
