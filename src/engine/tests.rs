@@ -183,3 +183,29 @@ fn what_nobody_knows_is_denied() {
     let asked = cedar.query("gold", "open", uid("Lock", "other"), Context::new());
     assert!(cedar.decide(&asked).is_allow());
 }
+
+/// Its scope reads the action's groups, which no slice has for it.
+#[test]
+fn a_forbid_whose_condition_is_no_boolean_fails_with_carried_entities_too() {
+    let policies = "@id(\"odd\") forbid(principal, action in Action::\"all\", resource) when { {a: 1} };
+        permit(principal, action, resource);";
+    let schema = SCHEMA.replace("action open, close", "action all;\naction open, close in all");
+    let files = [("manifest.toml", "validate = \"off\""), ("s.cedarschema", &schema), ("p.cedar", policies)];
+    let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+    let snapshot = compile(&Files::new(files)).unwrap();
+    let view = View::new(&snapshot, Digest::of_files([]), closed([]).unwrap(), &[]).unwrap();
+    let mut world = World { snapshot, view };
+    let json = r#"{"uid": {"type": "User", "id": "gold"}, "attrs": {"level": 1}, "parents": []}"#;
+    let user = cedar_policy::Entity::from_json_str(json, None).unwrap();
+    let core: &cedar_policy_core::ast::Entity = user.as_ref();
+    let lock = cedar_policy_core::ast::Entity::with_uid(uid("Lock", "l"));
+    let mut query = world.opens("gold");
+    query.overlay = Arc::new([core.clone(), lock.clone()]);
+    let carried = world.decide(&query);
+    assert_eq!(carried.cause(), Some(Cause::ForbidFailed));
+    assert_eq!(carried.errors[0].message, "type error: expected bool, got record");
+
+    let stored = closed([Arc::new(core.clone()), Arc::new(lock)]).unwrap();
+    world.view = View::new(&world.snapshot, Digest::of_files([]), stored, &[]).unwrap();
+    assert_eq!(world.decide(&world.opens("gold")).cause(), Some(Cause::ForbidFailed));
+}
