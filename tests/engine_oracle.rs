@@ -241,3 +241,27 @@ fn every_cycle_is_named() {
         r#"`entities` form a cycle: Group::"a" in Group::"b" in Group::"c" in Group::"a""#
     );
 }
+
+/// A loop beside the loop: looking for the way back to where it began, the
+/// engine comes past entities that have been visited before.
+#[test]
+fn a_cycle_beside_a_cycle_is_no_hang() {
+    let world = World::new(&mut Dice::new(Vec::new()), false, 1, false);
+    let engine = Engine::new(&world, CEDAR);
+    let uid = |id: &str| ("Group".to_owned(), id.to_owned());
+    let carried = [("a", vec!["b"]), ("b", vec!["c"]), ("c", vec!["a", "b"])];
+    // Parents are in a random order, so one try proves nothing.
+    for _ in 0..50 {
+        let mut query = query(&world.asks[0]);
+        let entity = |(id, parents): &(&str, Vec<&str>)| {
+            let parents = parents.iter().map(|parent| uid(parent)).collect();
+            core_entity(world::entity_json(&uid(id), &world::Thing { parents, ..world::Thing::default() }))
+        };
+        query.overlay = carried.iter().map(entity).collect();
+        let error = engine.decide(&query).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            r#"`entities` form a cycle: Group::"a" in Group::"b" in Group::"c" in Group::"a""#
+        );
+    }
+}
