@@ -265,3 +265,27 @@ fn a_cycle_beside_a_cycle_is_no_hang() {
         );
     }
 }
+
+/// What is stored below a carried entity has its new ancestors, in conditions
+/// as in scopes.
+#[test]
+fn a_carried_parent_is_an_ancestor_of_what_is_stored_below() {
+    let mut world = World::new(&mut Dice::new(Vec::new()), false, 1, false);
+    let uid = |kind: &str, id: &str| (kind.to_owned(), id.to_owned());
+    let child_of = |parent| world::Thing {
+        parents: [parent].into(),
+        ..world::Thing::default()
+    };
+    let text = "permit(principal, action, resource) when { principal in Group::\"c\" };\n\
+                permit(principal in Group::\"c\", action, resource);\n";
+    world.files = [("p.cedar".to_owned(), text.to_owned())].into();
+    world.things = [(uid("User", "a"), child_of(uid("Group", "b")))].into();
+    let mut ask = world.asks[0].clone();
+    ask.principal = uid("User", "a");
+    let (engine, oracle) = (Engine::new(&world, CEDAR), Oracle::new(&world));
+    assert!(engine.answer(&query(&ask)).reasons.is_empty());
+    ask.carried = [(uid("Group", "b"), child_of(uid("Group", "c")))].into();
+    let answer = engine.answer(&query(&ask));
+    assert_eq!(answer.reasons.len(), 2);
+    assert_eq!(answer, oracle.answer(&ask, &oracle.entities(&world.merged(&ask))));
+}
