@@ -25,6 +25,7 @@ pub mod fault;
 pub mod files;
 pub mod index;
 pub mod json;
+pub mod json_text;
 pub mod link;
 pub mod manifest;
 pub mod overlay;
@@ -36,6 +37,9 @@ pub mod snapshot;
 pub mod strip;
 pub mod value;
 pub mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use compile::compile;
 pub use decide::decide;

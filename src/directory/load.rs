@@ -1,6 +1,7 @@
 //! Entities and links from a repository's files.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use cedar_policy::Entities;
@@ -13,8 +14,9 @@ use crate::engine::Files;
 use crate::engine::Snapshot;
 use crate::engine::View;
 use crate::engine::files::Role;
+use crate::engine::json_text::elements;
+use crate::engine::json_text::json_fault;
 use crate::engine::link::Link;
-use crate::engine::link::json_fault;
 
 /// Loads all files of entities and links, checked against the snapshot's schema
 /// and templates.
@@ -44,7 +46,7 @@ pub fn load(snapshot: &Snapshot, files: &Files) -> Result<View, Vec<Fault>> {
 fn text(file: &str, content: &[u8]) -> Result<Arc<str>, Vec<Fault>> {
     match std::str::from_utf8(content) {
         Ok(text) => Ok(text.into()),
-        Err(_) => Err(vec![Fault::of_file(file, "not UTF-8").with_hint("save the file as UTF-8")]),
+        Err(error) => Err(vec![Fault::not_utf8(file, content, error.valid_up_to())]),
     }
 }
 
@@ -55,7 +57,7 @@ fn entities(
 ) -> cedar_policy_core::entities::Entities {
     let schema = snapshot.schema().map(crate::engine::schema::Schema::cedar);
     let mut all: Vec<Entity> = Vec::new();
-    let mut places: HashMap<EntityUid, String> = HashMap::new();
+    let mut places: HashMap<EntityUid, Place> = HashMap::new();
     for (file, content) in files.with_role(Role::Entities) {
         let parsed = match text(file, content).and_then(|text| parse(file, &text, schema)) {
             Ok(parsed) => parsed,
@@ -64,13 +66,17 @@ fn entities(
                 continue;
             }
         };
-        for entity in parsed {
-            match places.insert(entity.uid(), file.to_owned()) {
-                None => all.push(entity),
-                Some(first) => faults.push(
-                    Fault::of_file(file, format!("`{}` is defined twice", entity.uid()))
-                        .with_hint(format!("the other definition is in {first}; remove one")),
-                ),
+        for (entity, place) in parsed {
+            match places.get(&entity.uid()) {
+                None => {
+                    places.insert(entity.uid(), place);
+                    all.push(entity);
+                }
+                Some(first) => {
+                    let fault = place.fault(format!("`{}` is defined twice", entity.uid()));
+                    let other = first.fault("").place();
+                    faults.push(fault.with_hint(format!("the other definition is at {other}; remove one")));
+                }
             }
         }
     }
@@ -82,9 +88,28 @@ fn entities(
             core.clone()
         }
         Err(error) => {
-            faults.push(Fault::of_file("entities", chain(&error)));
+            let message = chain(&error);
+            let place = places.iter().find(|(uid, _)| message.contains(&format!("`{uid}`")));
+            let fault = match place {
+                Some((_, place)) => place.fault(message),
+                None => Fault::of_file("entities", message),
+            };
+            faults.push(fault.with_hint("no entity may be its own ancestor: remove one of the parents"));
             cedar_policy_core::entities::Entities::new()
         }
+    }
+}
+
+/// Where an entity is defined.
+struct Place {
+    file: Arc<str>,
+    text: Arc<str>,
+    span: Range<usize>,
+}
+
+impl Place {
+    fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault::near(&self.file, &self.text, self.span.clone(), message)
     }
 }
 
@@ -93,24 +118,28 @@ fn parse(
     file: &str,
     text: &Arc<str>,
     schema: Option<&cedar_policy::Schema>,
-) -> Result<Vec<Entity>, Vec<Fault>> {
+) -> Result<Vec<(Entity, Place)>, Vec<Fault>> {
     let hint = r#"write [{"uid": {"type": "..", "id": ".."}, "attrs": {}, "parents": []}]"#;
     let values: Vec<serde_json::Value> =
         serde_json::from_str(text).map_err(|error| vec![json_fault(file, text, &error).with_hint(hint)])?;
+    let file: Arc<str> = file.into();
     let mut faults = Vec::new();
     let mut entities = Vec::new();
-    for value in values {
-        let name = value.get("uid").map(ToString::to_string);
+    for (value, span) in values.into_iter().zip(elements(text)) {
+        let place = Place {
+            file: Arc::clone(&file),
+            text: Arc::clone(text),
+            span,
+        };
         match Entity::from_json_value(value, schema) {
-            Ok(entity) => entities.push(entity),
+            Ok(entity) => entities.push((entity, place)),
             Err(error) => {
-                let message = match name {
-                    Some(name) => format!("entity {name}: {}", chain(&error)),
-                    None => chain(&error),
-                };
-                let fault = Fault::of_file(file, message);
+                let fault = place.fault(chain(&error));
                 faults.push(match error.help() {
                     Some(help) => fault.with_hint(help.to_string()),
+                    None if schema.is_some() => {
+                        fault.with_hint(format!("see the entity type in the schema; {hint}"))
+                    }
                     None => fault.with_hint(hint),
                 });
             }

@@ -16,9 +16,13 @@ use smol_str::SmolStr;
 use super::access::Access;
 use super::fault::Fault;
 use super::fault::Lines;
+use super::fault::find_word;
+use super::fault::last_part;
+use super::fault::quoted;
 use super::files::Files;
 use super::files::Role;
 use super::manifest::Manifest;
+use super::manifest::Validation;
 use super::policy::Policy;
 use super::policy::PolicyInfo;
 use super::policy::Template;
@@ -28,8 +32,9 @@ use super::snapshot::Snapshot;
 /// Compiles the manifest, schema and policies of a repository.
 ///
 /// The result depends on nothing but the bytes. Policies are validated against
-/// the schema in strict mode; a repository without a schema compiles with a
-/// warning, and its requests are then not checked either.
+/// the schema in strict mode, unless the manifest says `validate = "off"`; a
+/// repository without a schema compiles with a warning, and its requests are
+/// then not checked either.
 ///
 /// # Errors
 /// Every fault of every file, in order of file and place.
@@ -39,7 +44,14 @@ pub fn compile(files: &Files) -> Result<Snapshot, Vec<Fault>> {
     let schema = compiler.schema(files);
     compiler.policies(files);
     if let Some(schema) = &schema {
-        compiler.validate(schema);
+        match manifest.validate {
+            Validation::Strict => compiler.validate(schema),
+            Validation::Off => {
+                let fault = Fault::of_file("manifest.toml", "policies are not checked against the schema")
+                    .with_hint("remove `validate = \"off\"`, which is for experiments");
+                compiler.warnings.push(fault.as_warning());
+            }
+        }
     } else if files.with_role(Role::Schema).next().is_none() {
         let fault = Fault::of_file("schema", "there is no schema: policies and requests are not checked")
             .with_hint("add a `*.cedarschema` file");
@@ -80,9 +92,7 @@ impl Compiler {
         match std::str::from_utf8(content) {
             Ok(text) => Some(text.into()),
             Err(error) => {
-                let message = format!("not UTF-8: a bad byte at offset {}", error.valid_up_to());
-                let fault = Fault::of_file(file, message).with_hint("save the file as UTF-8");
-                self.faults.push(fault);
+                self.faults.push(Fault::not_utf8(file, content, error.valid_up_to()));
                 None
             }
         }
@@ -104,13 +114,13 @@ impl Compiler {
     fn schema(&mut self, files: &Files) -> Option<Schema> {
         let mut fragments = Vec::new();
         let mut broken = false;
-        let mut last = "schema";
+        let mut texts = Vec::new();
         for (file, content) in files.with_role(Role::Schema) {
-            last = file;
             let Some(text) = self.text(file, content) else {
                 broken = true;
                 continue;
             };
+            texts.push((file, Arc::clone(&text)));
             match SchemaFragment::from_cedarschema_str(&text) {
                 Ok((fragment, warnings)) => {
                     let warnings = warnings.map(|w| Fault::from_cedar(file, &text, &w).as_warning());
@@ -126,18 +136,40 @@ impl Compiler {
         if broken || fragments.is_empty() {
             return None;
         }
-        // A fault of the fragments together, such as an undeclared type, has no
-        // file of its own: Cedar gives no place, so the file is found by the name.
-        let empty: Arc<str> = "".into();
         let schema = cedar_policy::Schema::from_schema_fragments(fragments)
-            .map_err(|error| self.report(last, &empty, &error))
+            .map_err(|error| self.schema_as_a_whole(&texts, &error))
             .ok()?;
         let core: &cedar_policy_core::validator::ValidatorSchema = schema.as_ref();
         let actions = core
             .action_entities()
-            .map_err(|error| self.report(last, &empty, &error))
+            .map_err(|error| self.schema_as_a_whole(&texts, &error))
             .ok()?;
         Some(Schema::new(schema, &actions))
+    }
+
+    /// A fault of all schema files together, such as an undeclared type. Cedar
+    /// does not say in which file, so each name that it lists is looked for.
+    fn schema_as_a_whole(&mut self, texts: &[(&str, Arc<str>)], error: &dyn Diagnostic) {
+        let message = error.to_string();
+        let general = || "see the declarations of what is named here".to_owned();
+        let mut names: Vec<&str> = quoted(&message).collect();
+        let list = message.split_once(": ").filter(|_| names.is_empty());
+        names.extend(list.iter().flat_map(|(_, list)| list.split(", ")));
+        let places = names.iter().flat_map(|name| {
+            let found = texts.iter().find_map(|(file, text)| {
+                let word = find_word(text, name).or_else(|| find_word(text, last_part(name)))?;
+                Some(Fault::at(file, text, word.into(), message.clone()))
+            });
+            found.into_iter()
+        });
+        let mut faults: Vec<Fault> = places.collect();
+        if faults.is_empty() {
+            faults.push(Fault::of_file(texts.last().map_or("schema", |(file, _)| file), message.clone()));
+        }
+        // Cedar's help is about the first name only.
+        let help = error.help().filter(|_| faults.len() == 1);
+        let hint = help.map_or_else(general, |help| help.to_string());
+        self.faults.extend(faults.into_iter().map(|fault| fault.with_hint(&*hint)));
     }
 
     fn policies(&mut self, files: &Files) {
@@ -259,11 +291,13 @@ impl Compiler {
         }
     }
 
+    /// A syntax error of one file, and those that Cedar reports along with it.
     fn report(&mut self, file: &str, text: &Arc<str>, error: &dyn Diagnostic) {
-        self.faults.push(Fault::from_cedar(file, text, error));
-        if let Some(related) = error.related() {
-            let related = related.map(|error| Fault::from_cedar(file, text, error));
-            self.faults.extend(related);
+        let related = error.related().into_iter().flatten();
+        for error in std::iter::once(error).chain(related) {
+            let mut fault = Fault::from_cedar(file, text, error);
+            fault.hint.get_or_insert_with(|| "is something missing here, or just before?".to_owned());
+            self.faults.push(fault);
         }
     }
 }

@@ -136,18 +136,19 @@ pub(super) fn satisfied(policy: &Policy, evaluator: &Evaluator<'_>) -> Result<bo
     let Some(condition) = &policy.condition else {
         return Ok(true);
     };
-    match evaluator.interpret(condition, policy.cedar.env()) {
-        Ok(value) => match value.value_kind() {
-            ValueKind::Lit(Literal::Bool(satisfied)) => Ok(*satisfied),
-            // A condition that is no boolean is a type error, which Cedar's own
-            // evaluation of the whole policy words; only strict validation
-            // switched off lets one through.
-            _ => evaluator
-                .evaluate(&policy.cedar)
-                .map_err(|error| error.to_string()),
-        },
-        Err(error) => Err(error.to_string()),
+    let value = evaluator
+        .interpret(condition, policy.cedar.env())
+        .map_err(|error| error.to_string())?;
+    if let ValueKind::Lit(Literal::Bool(satisfied)) = value.value_kind() {
+        return Ok(*satisfied);
     }
+    // A condition that is no boolean is a type error, which Cedar words when it
+    // has to negate it; only a repository without validation has one. Not the
+    // whole policy is evaluated: its scope has matched, and the entities may be
+    // a slice without what it reads.
+    let negated = ast::Expr::not(ast::Expr::clone(condition));
+    let error = evaluator.interpret(&negated, policy.cedar.env()).err();
+    Err(error.map_or_else(|| "the condition is not a boolean".to_owned(), |error| error.to_string()))
 }
 
 /// What is denied whatever the policies say.

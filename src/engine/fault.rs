@@ -1,5 +1,6 @@
 //! Faults in a policy repository: what the policy author has to mend.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use miette::Diagnostic;
@@ -60,6 +61,13 @@ impl Fault {
         }
     }
 
+    /// A file that is not UTF-8 from this byte on.
+    pub fn not_utf8(file: &str, content: &[u8], valid: usize) -> Self {
+        let source: Arc<str> = String::from_utf8_lossy(content).into();
+        let bad = char::REPLACEMENT_CHARACTER.len_utf8();
+        Self::at(file, &source, (valid, bad).into(), "not UTF-8 from this byte on").with_hint("save the file as UTF-8")
+    }
+
     /// The same fault with a hint.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -93,6 +101,20 @@ impl Fault {
             Some(help) => fault.with_hint(help.to_string()),
             None => fault,
         }
+    }
+
+    /// A fault about names that the message quotes, within a byte range of a
+    /// file's text: at the first of them that is found there, else at the range
+    /// itself. For what Cedar says without a place of its own.
+    pub fn near(file: &str, source: &Arc<str>, within: Range<usize>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let text = source.get(within.clone()).unwrap_or_default();
+        let found = quoted(&message).find_map(|name| find_word(text, last_part(name)));
+        let span = found.map_or_else(
+            || within.clone(),
+            |word| word.start + within.start..word.end + within.start,
+        );
+        Self::at(file, source, span.into(), message)
     }
 
     /// `file:line:column`, as editors and terminals like it.
@@ -168,6 +190,29 @@ impl Diagnostic for Drawn<'_> {
     }
 }
 
+/// The names in backticks.
+pub fn quoted(message: &str) -> impl Iterator<Item = &str> {
+    message.split('`').skip(1).step_by(2).filter(|name| !name.is_empty())
+}
+
+/// `Lock` of `Site::Lock`, `l1` of `Site::Lock::"l1"`.
+pub fn last_part(name: &str) -> &str {
+    let name = name.strip_suffix('"').unwrap_or(name);
+    let name = name.rsplit("::").next().unwrap_or(name);
+    name.strip_prefix('"').unwrap_or(name)
+}
+
+/// Where a name stands in a text by itself, not as part of a longer one.
+pub fn find_word(text: &str, word: &str) -> Option<Range<usize>> {
+    let is_border = |neighbour: Option<char>| neighbour.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    let mut words = text.match_indices(word).map(|(start, _)| start..start + word.len());
+    words.find(|range| {
+        !word.is_empty()
+            && is_border(text.get(..range.start).and_then(|before| before.chars().next_back()))
+            && is_border(text.get(range.end..).and_then(|after| after.chars().next()))
+    })
+}
+
 /// The line and column (in characters) of a byte offset, both from 1.
 pub fn line_and_column(source: &str, offset: usize) -> (usize, usize) {
     let before = source.get(..offset).unwrap_or(source);
@@ -200,6 +245,8 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::Lines;
+    use super::find_word;
+    use super::last_part;
     use super::line_and_column;
 
     #[test]
@@ -209,6 +256,15 @@ mod tests {
         for offset in 0..=text.len() {
             assert_eq!(lines.line(offset), line_and_column(text, offset).0, "{offset}");
         }
+    }
+
+    #[test]
+    fn words_stand_by_themselves() {
+        assert_eq!(find_word("Users User_ aUser (User)", "User"), Some(19..23));
+        assert_eq!(find_word("Users", "User"), None);
+        assert_eq!(find_word("a", ""), None);
+        assert_eq!(last_part(r#"Site::Lock::"l1""#), "l1");
+        assert_eq!(last_part("Site::Lock"), "Lock");
     }
 
     #[test]

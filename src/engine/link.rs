@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use serde::Deserialize;
 use smol_str::SmolStr;
 
 use super::fault::Fault;
+use super::json_text::elements;
+use super::json_text::json_fault;
 
 /// A template with its slots filled, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,9 @@ pub struct Link {
     pub resource: Option<EntityUID>,
     /// The file that the link is from, for error messages.
     pub file: Arc<str>,
+    /// The text of that file and the link's place in it; empty for a link that
+    /// was not read from a file.
+    pub source: (Arc<str>, Range<usize>),
 }
 
 /// One link as Cedar's command line writes it.
@@ -39,6 +45,16 @@ struct Raw {
 }
 
 impl Link {
+    /// A fault of this link, at its place if it has one.
+    pub fn fault(&self, message: impl Into<String>) -> Fault {
+        let (text, span) = &self.source;
+        if text.is_empty() {
+            Fault::of_file(&self.file, message)
+        } else {
+            Fault::near(&self.file, text, span.clone(), message)
+        }
+    }
+
     /// The slots as Cedar takes them.
     pub fn slots(&self) -> HashMap<SlotId, EntityUID> {
         let slots = [
@@ -64,42 +80,33 @@ impl Link {
         let file_name: Arc<str> = file.into();
         let mut faults = Vec::new();
         let mut links = Vec::new();
-        for raw in raw {
-            let mut fault = |message: String| faults.push(Fault::of_file(file, message).with_hint(hint));
+        for (raw, span) in raw.into_iter().zip(elements(text)) {
             let mut link = Self {
                 id: raw.link_id,
                 template: raw.template_id,
                 principal: None,
                 resource: None,
                 file: Arc::clone(&file_name),
+                source: (Arc::clone(&source), span.clone()),
             };
             for (slot, uid) in raw.args {
-                let uid = match EntityUid::from_str(&uid) {
-                    Ok(uid) => uid.as_ref().clone(),
-                    Err(_) => {
-                        fault(format!("link `{}`: `{uid}` is not an entity", link.id));
-                        continue;
-                    }
+                let Ok(parsed) = EntityUid::from_str(&uid) else {
+                    let message = format!("`{uid}` is not an entity, in link `{}`", link.id);
+                    faults.push(link.fault(message).with_hint(hint));
+                    continue;
                 };
+                let uid = parsed.as_ref().clone();
                 match slot.as_str() {
                     "?principal" => link.principal = Some(uid),
                     "?resource" => link.resource = Some(uid),
-                    other => fault(format!("link `{}`: `{other}` is not a slot", link.id)),
+                    other => {
+                        let message = format!("`{other}` is not a slot, in link `{}`", link.id);
+                        faults.push(link.fault(message).with_hint(hint));
+                    }
                 }
             }
             links.push(link);
         }
         if faults.is_empty() { Ok(links) } else { Err(faults) }
     }
-}
-
-/// A fault at the place where a JSON parser stopped.
-pub fn json_fault(file: &str, source: &Arc<str>, error: &serde_json::Error) -> Fault {
-    let before: usize = source
-        .split_inclusive('\n')
-        .take(error.line().saturating_sub(1))
-        .map(str::len)
-        .sum();
-    let at = (before + error.column().saturating_sub(1)).min(source.len());
-    Fault::at(file, source, at.into(), error.to_string())
 }

@@ -30,6 +30,18 @@ pub enum OnUnknown {
     Cedar,
 }
 
+/// Whether policies have to fit the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validation {
+    /// A policy that Cedar's strict validator refuses is a fault.
+    #[default]
+    Strict,
+    /// Policies are not validated: for experiments, and for Cedar's own test
+    /// corpus, part of which is not valid on purpose. Always warned of.
+    Off,
+}
+
 /// The manifest, with defaults filled in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -41,6 +53,8 @@ pub struct Manifest {
     pub errors: OnError,
     /// What unknown principals and resources get.
     pub unknown: OnUnknown,
+    /// Whether policies have to fit the schema.
+    pub validate: Validation,
     /// Types of entities that exist without being stored, such as topics.
     pub implicit_types: Vec<EntityType>,
 }
@@ -52,6 +66,7 @@ struct Raw {
     description: String,
     errors: OnError,
     unknown: OnUnknown,
+    validate: Validation,
     implicit_types: Vec<toml::Spanned<String>>,
 }
 
@@ -74,7 +89,7 @@ impl Manifest {
             let span = error.span().unwrap_or(0..0);
             vec![
                 Fault::at(file, text, span.into(), error.message())
-                    .with_hint("keys are `name`, `description`, `errors`, `unknown`, `implicit_types`"),
+                    .with_hint("keys are `name`, `description`, `errors`, `unknown`, `validate`, `implicit_types`"),
             ]
         })?;
         let mut faults = Vec::new();
@@ -96,6 +111,7 @@ impl Manifest {
             description: raw.description,
             errors: raw.errors,
             unknown: raw.unknown,
+            validate: raw.validate,
             implicit_types,
         })
     }

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::Entity;
@@ -151,7 +152,10 @@ impl<'a> Overlay<'a> {
                 if parent == start {
                     return Err(QueryError::Cycle(show_cycle(start, child, &came_from)));
                 }
-                if came_from.insert(parent, child).is_none() {
+                // Only the first way to an entity counts: with a later one, the
+                // way back could run in circles.
+                if let Entry::Vacant(unseen) = came_from.entry(parent) {
+                    unseen.insert(child);
                     open.push(parent);
                 }
             }

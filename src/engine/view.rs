@@ -128,7 +128,7 @@ fn compile_links(snapshot: &Snapshot, links: &[Link]) -> Result<Vec<Policy>, Vec
     let mut taken = HashSet::new();
     for link in links {
         let mut fault = |message: String, hint: &str| {
-            faults.push(Fault::of_file(&link.file, message).with_hint(hint));
+            faults.push(link.fault(message).with_hint(hint));
         };
         let id = &link.id;
         if snapshot.rules().get(id).is_some() || snapshot.template(id).is_some() || !taken.insert(id) {

@@ -7,13 +7,22 @@
     clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::redundant_pub_crate,
+    unreachable_pub,
+    unnameable_types,
+    missing_debug_implementations,
     reason = "a failed test may panic, and says what it skipped"
 )]
 
 mod cases;
 mod cli;
+mod compile_faults;
 mod convert;
 mod doors;
+mod engine_oracle;
 mod grpc;
 mod health;
 mod reload;

@@ -45,6 +45,7 @@ fn every_fault_of_every_file_is_drawn() {
      1 │ permit (principal, action resource);
        ·                           ────────
        ╰────
+      help: is something missing here, or just before?
 
     invalid: 2 faults; 7 files, entities and links not checked, revision [REVISION]
     ");
@@ -64,10 +65,18 @@ fn entities_and_links_have_faults_too() {
     assert_shown!(place.run(&["validate", "policies"]), @r#"
     exit 4
     --- stdout
-      × entities/more.json: entity {"type":"Doc","id":"x"}: entity does not conform to the schema: expected entity `Doc::"x"` to have attribute `owner`, but it does not
-      help: write [{"uid": {"type": "..", "id": ".."}, "attrs": {}, "parents": []}]
+      × entity does not conform to the schema: expected entity `Doc::"x"` to have attribute `owner`, but it does not
+       ╭─[entities/more.json:1:33]
+     1 │ [{"uid": {"type": "Doc", "id": "x"}, "attrs": {"secret": 1}, "parents": []}]
+       ·                                 ─
+       ╰────
+      help: see the entity type in the schema; write [{"uid": {"type": "..", "id": ".."}, "attrs": {}, "parents": []}]
 
-      × links/more.json: link `l` names the template `gone`, which does not exist
+      × link `l` names the template `gone`, which does not exist
+       ╭─[links/more.json:1:38]
+     1 │ [{"template_id": "gone", "link_id": "l"}]
+       ·                                      ─
+       ╰────
       help: a template is a policy with `?principal` or `?resource` in its scope; its `@id` is its name
 
     invalid: 2 faults; 7 files, 3 policies, 1 template, revision [REVISION]
@@ -137,7 +146,7 @@ fn json() {
           "column": 27,
           "text": "resource",
           "message": "unexpected token `resource`: expected `!=`, `)`, `,`, `:`, `<`, `<=`, `==`, `>`, `>=`, `in`, or `is`",
-          "hint": null,
+          "hint": "is something missing here, or just before?",
           "is_warning": false
         }
       ],
