@@ -11,7 +11,7 @@ use tempfile::TempDir;
 mod check;
 mod command;
 mod config;
-mod serve;
+pub(crate) mod serve;
 mod validate;
 
 const SCHEMA: &str = r"
@@ -68,7 +68,7 @@ const LINKS: &str = r#"[{"template_id": "share", "link_id": "share-key-with-bob"
 pub(crate) struct Place(pub(crate) TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         place.write("policies/manifest.toml", "name = \"test\"\n");
         place.write("policies/schema.cedarschema", SCHEMA);

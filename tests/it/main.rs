@@ -25,6 +25,7 @@ mod doors;
 mod engine_oracle;
 mod grpc;
 mod health;
+mod readme;
 mod reload;
 mod support;
 mod tidy;

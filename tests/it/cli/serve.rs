@@ -35,7 +35,7 @@ impl Drop for Served {
 
 impl Served {
     /// Starts, and waits for the line that says what is served.
-    fn start(folder: &Path, policies: &Path, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(folder: &Path, policies: &Path, variables: &[(&str, &str)]) -> Self {
         let socket = folder.join("deodar.sock");
         let mut child = Command::new(env!("CARGO_BIN_EXE_deodar"))
             .args(["serve", "--grpc", "127.0.0.1:0", "--http", "off", "--log-format", "json", "--policies"])

@@ -1,0 +1,101 @@
+//! The README's commands do what the README says.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::cli::Place;
+use super::cli::serve::Served;
+use super::support::root;
+
+/// A command of the README and what it is shown to print.
+#[derive(Debug)]
+struct Example {
+    command: String,
+    shown: Vec<String>,
+}
+
+/// The commands of all ```` ```console ```` blocks.
+fn examples(text: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        match line {
+            "```console" => inside = true,
+            "```" => inside = false,
+            _ if !inside => {}
+            line => match line.strip_prefix("$ ") {
+                Some(command) => examples.push(Example {
+                    command: command.to_owned(),
+                    shown: Vec::new(),
+                }),
+                None => examples.last_mut().unwrap().shown.push(line.to_owned()),
+            },
+        }
+    }
+    examples
+}
+
+/// Whether a line is as shown; `...` stands for anything, at the end of a line
+/// or as a line for all that follow.
+fn is_as_shown(shown: &[String], printed: &str) -> bool {
+    let mut lines = printed.lines();
+    for line in shown {
+        if line == "..." {
+            return true;
+        }
+        let Some(printed) = lines.next() else {
+            return false;
+        };
+        let fits = match line.strip_suffix("...") {
+            Some(start) => printed.starts_with(start),
+            None => printed == line,
+        };
+        if !fits {
+            return false;
+        }
+    }
+    lines.next().is_none()
+}
+
+fn run(arguments: &str, socket: &Path) -> String {
+    // The server of this test listens elsewhere, so that tests can run at once.
+    let arguments = arguments.replace("http://127.0.0.1:8470", &format!("unix:{}", socket.display()));
+    let script = format!("{} {arguments}", env!("CARGO_BIN_EXE_deodar"));
+    let output = Command::new("sh").args(["-c", &script]).current_dir(root()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.is_empty(), "{arguments}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn commands_print_what_is_shown() {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let examples = examples(&text);
+    let place = Place::new();
+    let served = Served::start(place.0.path(), &root().join("policies"), &[]);
+    let mut ran = 0;
+    for example in &examples {
+        let Some(arguments) = example.command.strip_prefix("cargo run --release -- ") else {
+            assert!(["cargo test"].contains(&example.command.as_str()), "{example:?}");
+            continue;
+        };
+        // The server that was started above is this command's.
+        if arguments == "serve" {
+            continue;
+        }
+        let printed = run(arguments, &served.socket);
+        assert!(is_as_shown(&example.shown, &printed), "{}\n{printed}", example.command);
+        ran += 1;
+    }
+    assert!(ran >= 5, "only {ran} of {} commands ran", examples.len());
+}
+
+#[test]
+fn what_is_shown_is_compared() {
+    let shown = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    assert!(is_as_shown(&shown(&["a", "b ..."]), "a\nb 1\n"));
+    assert!(is_as_shown(&shown(&["a", "..."]), "a\nb\nc\n"));
+    assert!(!is_as_shown(&shown(&["a"]), "a\nb\n"));
+    assert!(!is_as_shown(&shown(&["a", "b"]), "a\n"));
+    assert!(!is_as_shown(&shown(&["a", "x"]), "a\nb\n"));
+}
