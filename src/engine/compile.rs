@@ -19,6 +19,8 @@ use super::fault::Lines;
 use super::files::Files;
 use super::files::Role;
 use super::manifest::Manifest;
+use super::nesting;
+use super::nesting::Language;
 use super::policy::Policy;
 use super::policy::PolicyInfo;
 use super::policy::Template;
@@ -34,6 +36,10 @@ use super::snapshot::Snapshot;
 /// # Errors
 /// Every fault of every file, in order of file and place.
 pub fn compile(files: &Files) -> Result<Snapshot, Vec<Fault>> {
+    stacker::grow(nesting::STACK_BYTES, || compile_here(files))
+}
+
+fn compile_here(files: &Files) -> Result<Snapshot, Vec<Fault>> {
     let mut compiler = Compiler::default();
     let manifest = compiler.manifest(files);
     let schema = compiler.schema(files);
@@ -88,6 +94,18 @@ impl Compiler {
         }
     }
 
+    /// The text of a file that Cedar's parser can take without overflowing the stack.
+    fn shallow_text(&mut self, file: &str, content: &[u8], language: Language) -> Option<Arc<str>> {
+        let text = self.text(file, content)?;
+        let Some(at) = nesting::too_deep(&text, language) else {
+            return Some(text);
+        };
+        let fault = Fault::at(file, &text, (at, 1).into(), "nested too deep")
+            .with_hint("write it flatter, or split it into several policies");
+        self.faults.push(fault);
+        None
+    }
+
     fn manifest(&mut self, files: &Files) -> Manifest {
         let Some((file, content)) = files.with_role(Role::Manifest).next() else {
             return Manifest::default();
@@ -104,13 +122,13 @@ impl Compiler {
     fn schema(&mut self, files: &Files) -> Option<Schema> {
         let mut fragments = Vec::new();
         let mut broken = false;
-        let mut last = "schema";
+        let mut sources: Vec<(&str, Arc<str>)> = Vec::new();
         for (file, content) in files.with_role(Role::Schema) {
-            last = file;
-            let Some(text) = self.text(file, content) else {
+            let Some(text) = self.shallow_text(file, content, Language::Schema) else {
                 broken = true;
                 continue;
             };
+            sources.push((file, Arc::clone(&text)));
             match SchemaFragment::from_cedarschema_str(&text) {
                 Ok((fragment, warnings)) => {
                     let warnings = warnings.map(|w| Fault::from_cedar(file, &text, &w).as_warning());
@@ -126,16 +144,19 @@ impl Compiler {
         if broken || fragments.is_empty() {
             return None;
         }
-        // A fault of the fragments together, such as an undeclared type, has no
-        // file of its own: Cedar gives no place, so the file is found by the name.
-        let empty: Arc<str> = "".into();
+        // Cedar does not say in which of several files a fault of them together is,
+        // such as an undeclared type.
+        let (last, text) = match sources.as_slice() {
+            [(file, text)] => (*file, Arc::clone(text)),
+            several => (several.last().map_or("schema", |(file, _)| file), Arc::default()),
+        };
         let schema = cedar_policy::Schema::from_schema_fragments(fragments)
-            .map_err(|error| self.report(last, &empty, &error))
+            .map_err(|error| self.report(last, &text, &error))
             .ok()?;
         let core: &cedar_policy_core::validator::ValidatorSchema = schema.as_ref();
         let actions = core
             .action_entities()
-            .map_err(|error| self.report(last, &empty, &error))
+            .map_err(|error| self.report(last, &text, &error))
             .ok()?;
         Some(Schema::new(schema, &actions))
     }
@@ -144,7 +165,7 @@ impl Compiler {
         let mut count = 0;
         for (file, content) in files.with_role(Role::Policies) {
             count += 1;
-            let Some(text) = self.text(file, content) else {
+            let Some(text) = self.shallow_text(file, content, Language::Policies) else {
                 continue;
             };
             let file: Arc<str> = file.into();
