@@ -11,12 +11,24 @@
 )]
 
 mod cases;
-mod cli;
 mod convert;
 mod doors;
+mod examples;
+mod fuzz_seeds;
 mod grpc;
 mod health;
+mod peer;
+mod proto_lint;
 mod reload;
 mod support;
 mod tidy;
 mod witness;
+
+#[path = "../../xtask/src/places.rs"]
+mod places;
+#[path = "../../fuzz/src/targets.rs"]
+#[expect(unreachable_pub, reason = "shared with the fuzz package")]
+mod targets;
+#[path = "../../fuzz/src/world.rs"]
+#[expect(unreachable_pub, reason = "shared with the fuzz package")]
+mod world;
