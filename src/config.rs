@@ -9,7 +9,7 @@
 //! A flag wins over a variable, a variable over the file, the file over the
 //! default. Nothing else happens before all of it has been found right.
 //!
-//! Reading order: [`keys`] (every key there is), [`raw`] and [`env`] (what was
+//! Reading order: [`keys`] (every key there is), [`raw`] and [`mod@env`] (what was
 //! written), [`reader`] and [`resolve`] (what it means).
 
 pub mod address;

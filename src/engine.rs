@@ -11,8 +11,8 @@
 //! decision repeatable, testable against Cedar's own `Authorizer`, and fast.
 //!
 //! Reading order: [`query`] and [`decision`] (what goes in and comes out),
-//! [`compile`] (files to a [`Snapshot`]), [`index`] and [`decide`] (the hot
-//! path), [`explain`] (why), [`access`] (what a policy can read).
+//! [`mod@compile`] (files to a [`Snapshot`]), [`index`] and [`mod@decide`] (the hot
+//! path), [`mod@explain`] (why), [`access`] (what a policy can read).
 
 pub mod access;
 pub mod compile;
@@ -28,6 +28,7 @@ pub mod json;
 pub mod json_text;
 pub mod link;
 pub mod manifest;
+mod nesting;
 pub mod overlay;
 pub mod policy;
 pub mod query;

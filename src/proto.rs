@@ -2,6 +2,10 @@
 
 /// Package `deodar.v1`.
 #[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::clone_on_ref_ptr,
+    clippy::pedantic,
     unused_qualifications,
     reason = "generated code"
 )]

@@ -47,9 +47,9 @@ pub struct Reads {
     /// Its ancestors are used (`in`).
     pub ancestors: bool,
     /// Its tags are used.
-    pub tags: Option<Box<Reads>>,
+    pub tags: Option<Box<Self>>,
     /// Attributes or record fields that are read or tested for.
-    pub attributes: BTreeMap<SmolStr, Reads>,
+    pub attributes: BTreeMap<SmolStr, Self>,
 }
 
 impl Reads {
@@ -160,7 +160,7 @@ impl Path {
 #[derive(Debug, Clone, Default)]
 struct Origin {
     paths: Vec<Path>,
-    fields: BTreeMap<SmolStr, Origin>,
+    fields: BTreeMap<SmolStr, Self>,
 }
 
 impl Origin {

@@ -23,6 +23,8 @@ use super::files::Files;
 use super::files::Role;
 use super::manifest::Manifest;
 use super::manifest::Validation;
+use super::nesting;
+use super::nesting::Language;
 use super::policy::Policy;
 use super::policy::PolicyInfo;
 use super::policy::Template;
@@ -39,6 +41,10 @@ use super::snapshot::Snapshot;
 /// # Errors
 /// Every fault of every file, in order of file and place.
 pub fn compile(files: &Files) -> Result<Snapshot, Vec<Fault>> {
+    stacker::grow(nesting::STACK_BYTES, || compile_here(files))
+}
+
+fn compile_here(files: &Files) -> Result<Snapshot, Vec<Fault>> {
     let mut compiler = Compiler::default();
     let manifest = compiler.manifest(files);
     let schema = compiler.schema(files);
@@ -98,6 +104,18 @@ impl Compiler {
         }
     }
 
+    /// The text of a file that Cedar's parser can take without overflowing the stack.
+    fn shallow_text(&mut self, file: &str, content: &[u8], language: Language) -> Option<Arc<str>> {
+        let text = self.text(file, content)?;
+        let Some(at) = nesting::too_deep(&text, language) else {
+            return Some(text);
+        };
+        let fault = Fault::at(file, &text, (at, 1).into(), "nested too deep")
+            .with_hint("write it flatter, or split it into several policies");
+        self.faults.push(fault);
+        None
+    }
+
     fn manifest(&mut self, files: &Files) -> Manifest {
         let Some((file, content)) = files.with_role(Role::Manifest).next() else {
             return Manifest::default();
@@ -116,7 +134,7 @@ impl Compiler {
         let mut broken = false;
         let mut texts = Vec::new();
         for (file, content) in files.with_role(Role::Schema) {
-            let Some(text) = self.text(file, content) else {
+            let Some(text) = self.shallow_text(file, content, Language::Schema) else {
                 broken = true;
                 continue;
             };
@@ -176,7 +194,7 @@ impl Compiler {
         let mut count = 0;
         for (file, content) in files.with_role(Role::Policies) {
             count += 1;
-            let Some(text) = self.text(file, content) else {
+            let Some(text) = self.shallow_text(file, content, Language::Policies) else {
                 continue;
             };
             let file: Arc<str> = file.into();

@@ -45,13 +45,15 @@ impl Fault {
         }
     }
 
-    /// A fault at a byte range of a file's text.
+    /// A fault at a byte range of a file's text; with the file as a whole when the
+    /// text has no such range.
     pub fn at(file: &str, source: &Arc<str>, span: SourceSpan, message: impl Into<String>) -> Self {
+        let range = span.offset()..span.offset().saturating_add(span.len());
+        let Some(text) = source.get(range) else {
+            return Self::of_file(file, message);
+        };
         let (line, column) = line_and_column(source, span.offset());
-        let text = source
-            .get(span.offset()..span.offset().saturating_add(span.len()))
-            .and_then(|text| text.lines().next())
-            .unwrap_or_default();
+        let text = text.lines().next().unwrap_or_default();
         Self {
             line,
             column,
@@ -244,6 +246,7 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use super::Fault;
     use super::Lines;
     use super::find_word;
     use super::last_part;
@@ -265,6 +268,15 @@ mod tests {
         assert_eq!(find_word("a", ""), None);
         assert_eq!(last_part(r#"Site::Lock::"l1""#), "l1");
         assert_eq!(last_part("Site::Lock"), "Lock");
+    }
+
+    #[test]
+    fn place_outside_of_the_text_is_the_file() {
+        let text = "ä".into();
+        for span in [(0, 9), (9, 1), (1, 1), (usize::MAX, 2)] {
+            assert_eq!(Fault::at("f", &text, span.into(), "bad").place(), "f");
+        }
+        assert_eq!(Fault::at("f", &text, (2, 0).into(), "bad").place(), "f:1:2");
     }
 
     #[test]

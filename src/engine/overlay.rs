@@ -138,7 +138,7 @@ impl<'a> Overlay<'a> {
             uid.clone(),
             entity.attrs().map(|(name, value)| (name.clone(), value.clone())),
             indirect.filter(|ancestor| !parents.contains(ancestor)).collect(),
-            parents.clone(),
+            parents,
             entity.tags().map(|(name, value)| (name.clone(), value.clone())),
         )))
     }

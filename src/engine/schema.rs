@@ -59,10 +59,10 @@ impl Schema {
             .entity_types()
             .any(|declared| matches!(declared.kind, ValidatorEntityTypeKind::Enum(_)));
         Self {
-            has_enumerated_types,
             cedar,
             types,
             actions,
+            has_enumerated_types,
         }
     }
 

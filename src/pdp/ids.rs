@@ -30,9 +30,9 @@ pub struct DecisionIds {
 
 impl Default for DecisionIds {
     fn default() -> Self {
-        let [a, b, c, d, e, ..] = Uuid::new_v4().into_bytes();
+        let [p0, p1, p2, p3, p4, ..] = Uuid::new_v4().into_bytes();
         Self {
-            process: [a, b, c, d, e],
+            process: [p0, p1, p2, p3, p4],
             count: AtomicU64::new(0),
         }
     }

@@ -39,11 +39,12 @@ fn policies(server: &Server) -> String {
 fn drawn(server: &Server) -> String {
     use anstyle::AnsiColor::Green;
     use anstyle::Style;
+    use std::fmt::Write as _;
     let name = Style::new().bold().fg_color(Some(Green.into()));
     let dim = Style::new().dimmed();
     let mut text = format!("\n  {name}deodar{name:#} {}\n\n", env!("CARGO_PKG_VERSION"));
     let mut row = |label: &str, value: &str| {
-        text.push_str(&format!("  {dim}{label:<9}{dim:#} {value}\n"));
+        writeln!(text, "  {dim}{label:<9}{dim:#} {value}").ok();
     };
     row("policies", &policies(server));
     for place in &server.grpc {

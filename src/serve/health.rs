@@ -1,8 +1,8 @@
 //! `grpc.health.v1`: whether questions are answered.
 //!
 //! Written on tonic-health's messages rather than with its server, whose Watch
-//! answers NOT_FOUND for an unknown service where the protocol wants
-//! SERVICE_UNKNOWN and an open stream.
+//! answers `NOT_FOUND` for an unknown service where the protocol wants
+//! `SERVICE_UNKNOWN` and an open stream.
 
 use std::pin::Pin;
 

@@ -23,10 +23,23 @@ mod compile_faults;
 mod convert;
 mod doors;
 mod engine_oracle;
+mod examples;
+mod fuzz_seeds;
 mod grpc;
 mod health;
+mod peer;
+mod proto_lint;
 mod readme;
 mod reload;
 mod support;
 mod tidy;
 mod witness;
+
+#[path = "../../xtask/src/places.rs"]
+mod places;
+#[path = "../../fuzz/src/targets.rs"]
+#[expect(unreachable_pub, reason = "shared with the fuzz package")]
+mod targets;
+#[path = "../../fuzz/src/world.rs"]
+#[expect(unreachable_pub, reason = "shared with the fuzz package")]
+mod world;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod peers;
+mod places;
 
 const HELP: &str = "\
 cargo xtask <task>
