@@ -37,6 +37,7 @@ impl Served {
     /// Starts, and waits for the line that says what is served.
     pub(crate) fn start(folder: &Path, policies: &Path, variables: &[(&str, &str)]) -> Self {
         let socket = folder.join("deodar.sock");
+        #[expect(clippy::zombie_processes, reason = "`Served` waits for it when it is dropped")]
         let mut child = Command::new(env!("CARGO_BIN_EXE_deodar"))
             .args(["serve", "--grpc", "127.0.0.1:0", "--http", "off", "--log-format", "json", "--policies"])
             .arg(policies)
