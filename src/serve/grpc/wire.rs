@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cedar_policy_core::ast::Effect;
 use cedar_policy_core::ast::Entity;
+use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::PartialValue;
 
 use super::status::Refusal;
@@ -38,34 +39,117 @@ pub fn parts(
     limits: &Limits,
     request: v1::AuthorizeRequest,
 ) -> Result<Parts, Refusal> {
-    store(&request.store)?;
-    let mut reader = Reader::new(snapshot, limits);
-    let action = reader.uid("action", request.action)?;
-    let mut context = Context::new();
-    if let Some(given) = request.context {
-        context = reader.fields("context", given.values, 1)?;
-        if !given.cedar_json.is_empty() {
-            let parsed = json::context(snapshot, &action, &given.cedar_json, limits.depth_max, limits.values_max)
-                .map_err(|error| {
-                    let hint = "write a Cedar JSON object that fits the schema";
-                    WireError::new("context.cedar_json", format!("is bad: {error}"), hint)
-                })?;
-            for (name, value) in parsed {
-                if context.insert(name.clone(), value).is_some() {
-                    let field = format!("context.{name}");
-                    let message = "is in `values` and in `cedar_json`";
-                    return Err(WireError::new(field, message, "leave it out of one of them").into());
-                }
+    Shared::default().parts(snapshot, limits, request)
+}
+
+/// What the items of a batch share, read once for all of them. What cannot be
+/// read is an error of each item that uses it.
+#[derive(Debug, Default)]
+pub struct Shared {
+    principal: Option<Result<Arc<EntityUID>, WireError>>,
+    action: Option<Result<Arc<EntityUID>, WireError>>,
+    resource: Option<Result<Arc<EntityUID>, WireError>>,
+    context: Option<v1::Context>,
+    /// The context as read, and its values; absent if that takes the action of
+    /// an item.
+    read: Option<Result<(Arc<Context>, usize), WireError>>,
+    entities: Vec<v1::Entity>,
+}
+
+impl Shared {
+    /// Reads what is shared.
+    pub fn new(snapshot: &Snapshot, limits: &Limits, request: v1::AuthorizeRequest) -> Self {
+        let mut reader = Reader::new(snapshot, limits);
+        let uid = |field, entity: Option<v1::EntityRef>| entity.map(|entity| reader.uid(field, Some(entity)));
+        let principal = uid("principal", request.principal);
+        let action = uid("action", request.action);
+        let resource = uid("resource", request.resource);
+        let shared = request.context.as_ref().filter(|given| given.cedar_json.is_empty());
+        let read = shared.map(|given| {
+            let context = reader.fields("context", given.values.clone(), 1)?;
+            Ok((Arc::new(context), reader.values()))
+        });
+        Self {
+            principal,
+            action,
+            resource,
+            context: request.context,
+            read,
+            entities: request.entities,
+        }
+    }
+
+    /// Reads an item, with the shared parts that it has not of its own.
+    ///
+    /// # Errors
+    /// As [`parts`].
+    pub fn parts(
+        &self,
+        snapshot: &Snapshot,
+        limits: &Limits,
+        item: v1::AuthorizeRequest,
+    ) -> Result<Parts, Refusal> {
+        store(&item.store)?;
+        let mut reader = Reader::new(snapshot, limits);
+        let action = uid(&reader, "action", item.action, self.action.as_ref())?;
+        let context = match &self.read {
+            Some(read) if item.context.is_none() => {
+                let (context, values) = read.clone()?;
+                reader = Reader::after(snapshot, limits, values);
+                context
+            }
+            _ => match item.context.or_else(|| self.context.clone()) {
+                Some(given) => Arc::new(context(&mut reader, snapshot, limits, &action, given)?),
+                None => Arc::default(),
+            },
+        };
+        let entities = if item.entities.is_empty() { self.entities.clone() } else { item.entities };
+        Ok(Parts {
+            principal: uid(&reader, "principal", item.principal, self.principal.as_ref())?,
+            resource: uid(&reader, "resource", item.resource, self.resource.as_ref())?,
+            action,
+            context,
+            overlay: overlay(&mut reader, limits, entities)?,
+        })
+    }
+}
+
+/// An entity of an item's own, else the shared one.
+fn uid(
+    reader: &Reader<'_>,
+    field: &str,
+    own: Option<v1::EntityRef>,
+    shared: Option<&Result<Arc<EntityUID>, WireError>>,
+) -> Result<Arc<EntityUID>, WireError> {
+    match (own, shared) {
+        (None, Some(shared)) => shared.clone(),
+        (own, _) => reader.uid(field, own),
+    }
+}
+
+fn context(
+    reader: &mut Reader<'_>,
+    snapshot: &Snapshot,
+    limits: &Limits,
+    action: &EntityUID,
+    given: v1::Context,
+) -> Result<Context, WireError> {
+    let mut context = reader.fields("context", given.values, 1)?;
+    if !given.cedar_json.is_empty() {
+        let parsed = json::context(snapshot, action, &given.cedar_json, limits.depth_max, limits.values_max)
+            .map_err(|error| {
+                let hint = "write a Cedar JSON object that fits the schema";
+                WireError::new("context.cedar_json", format!("is bad: {error}"), hint)
+            })?;
+        for (name, value) in parsed {
+            if context.insert(name.clone(), value).is_some() {
+                let field = format!("context.{name}");
+                let message = "is in `values` and in `cedar_json`";
+                return Err(WireError::new(field, message, "leave it out of one of them"));
             }
         }
     }
-    Ok(Parts {
-        principal: reader.uid("principal", request.principal)?,
-        resource: reader.uid("resource", request.resource)?,
-        action,
-        context: Arc::new(context),
-        overlay: overlay(&mut reader, limits, request.entities)?,
-    })
+    Ok(context)
 }
 
 /// Whether a store is the one that is there.
