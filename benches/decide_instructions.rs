@@ -23,6 +23,7 @@ use deodar::pdp::Settings;
 use deodar::pdp::state::Active;
 use deodar::proto::v1;
 use deodar::serve::Limits;
+use deodar::serve::grpc::shared::Shared;
 use deodar::serve::grpc::wire;
 use deodar::telemetry::Counters;
 use world::Shape;
@@ -105,7 +106,8 @@ fn question() -> v1::AuthorizeRequest {
 fn wire_to_response((pdp, question): (&'static Pdp, Vec<u8>)) -> Vec<u8> {
     let request = v1::AuthorizeRequest::decode(question.as_slice()).unwrap();
     let pinned = pdp.pin().unwrap();
-    let parts = wire::parts(pinned.snapshot(), &Limits::default(), request).unwrap_or_else(|_| panic!("a good question"));
+    let parts = Shared::default().parts(pinned.snapshot(), &Limits::default(), request);
+    let parts = parts.unwrap_or_else(|_| panic!("a good question"));
     let query = pinned.query(parts).unwrap();
     let answer = pinned.authorize(&Caller::Local, &query).unwrap();
     wire::response(pinned.active(), &answer, None).encode_to_vec()

@@ -1,17 +1,173 @@
-//! provisional
+//! The configuration: what is written, where, and what it comes to.
+//!
+//! ```text
+//! deodar.toml --+
+//! DEODAR_*    --+--> Raw (as written, with origins) --> Config (as used) or every fault
+//! flags       --+
+//! ```
+//!
+//! A flag wins over a variable, a variable over the file, the file over the
+//! default. Nothing else happens before all of it has been found right.
+//!
+//! Reading order: [`keys`] (every key there is), [`raw`] and [`env`] (what was
+//! written), [`reader`] and [`resolve`] (what it means).
+
+pub mod address;
+pub mod closest;
+pub mod duration;
+pub mod env;
+pub mod fault;
+pub mod keys;
+pub mod listeners;
+pub mod raw;
+pub mod reader;
+pub mod resolve;
+pub mod secret;
+pub mod size;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Config
-#[derive(Debug, Clone)]
-pub struct Config { pub server: Server, pub policies: Policies, pub decision: crate::pdp::Settings, pub limits: crate::serve::Limits, pub connection: crate::serve::grpc::Connections, pub compression: Compression, pub shutdown: Shutdown }
-#[derive(Debug, Clone)]
-pub struct Server { pub grpc: Vec<SocketAddr>, pub unix: Vec<PathBuf>, pub http: Option<SocketAddr>, pub insecure: bool, pub reflection: bool }
-#[derive(Debug, Clone)]
-pub struct Policies { pub path: PathBuf, pub watch: bool, pub debounce: Duration, pub limits: crate::source::Limits }
-#[derive(Debug, Clone)]
-pub struct Compression { pub above_bytes: usize }
-#[derive(Debug, Clone)]
-pub struct Shutdown { pub delay: Duration, pub grace: Duration }
+pub use fault::ConfigFault;
+pub use fault::Origin;
+pub use resolve::Flags;
+pub use resolve::Resolved;
+pub use resolve::load;
+pub use secret::Secret;
+
+use crate::source;
+
+/// The configuration as used. The meaning of each field is the `doc` of its key
+/// in [`keys::KEYS`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[policies]`
+    pub policies: Policies,
+    /// `[decision]`
+    pub decision: Decision,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[connection]`
+    pub connection: Connection,
+    /// `[compression]`
+    pub compression: Compression,
+    /// `[shutdown]`
+    pub shutdown: Shutdown,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Addresses of gRPC.
+    pub grpc: Vec<SocketAddr>,
+    /// Unix sockets of gRPC.
+    pub unix: Vec<PathBuf>,
+    /// The address of HTTP, if it is served.
+    pub http: Option<SocketAddr>,
+    /// Whether listening beyond this machine without TLS is accepted.
+    pub insecure: bool,
+    /// Whether gRPC reflection is served.
+    pub reflection: bool,
+}
+
+/// Where policies come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies {
+    /// The directory.
+    pub path: PathBuf,
+    /// Whether it is read again when it changes.
+    pub watch: bool,
+    /// How long no change must come before it is.
+    pub debounce: Duration,
+    /// How much it may hold.
+    pub limits: source::Limits,
+}
+
+/// How decisions are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What `context.now` is rounded down to.
+    pub time_resolution: Duration,
+    /// Whether callers may set `context.now`.
+    pub trust_caller_time: bool,
+    /// How long callers may keep an answer, if at all.
+    pub keep_for: Option<Duration>,
+}
+
+/// What a caller may ask of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one request.
+    pub message_bytes_max: usize,
+    /// Questions of one batch.
+    pub batch_items_max: usize,
+    /// Bytes of one id.
+    pub id_bytes_max: usize,
+    /// Entities of one request.
+    pub entities_max: usize,
+    /// Nesting of values.
+    pub depth_max: usize,
+    /// Values of a context, or of all entities of a request.
+    pub values_max: usize,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Requests and streams at a time on one connection.
+    pub streams_per_connection_max: usize,
+    /// The longest that a request may take.
+    pub deadline_max: Duration,
+}
+
+/// How long connections live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// How long a connection may be silent before it is pinged, if ever.
+    pub keepalive_interval: Option<Duration>,
+    /// How long an answer to a ping may take.
+    pub keepalive_timeout: Duration,
+    /// The age at which a connection is asked to close, if any.
+    pub age_max: Option<Duration>,
+    /// How long what is under way on it may then take.
+    pub age_grace: Duration,
+}
+
+/// What is compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compression {
+    /// Answers at least so long, if any.
+    pub above_bytes: Option<usize>,
+}
+
+/// How the server ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long it goes on serving, not ready.
+    pub delay: Duration,
+    /// How long requests under way may then take.
+    pub grace: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// How.
+    pub format: LogFormat,
+    /// What: a filter in the syntax of `tracing`.
+    pub level: String,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// `Human` on a terminal, else `Json`.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,1 +1,5 @@
-fn main(){}
+//! The `deodar` command.
+
+fn main() -> deodar::cli::ExitCode {
+    deodar::cli::run()
+}

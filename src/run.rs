@@ -18,9 +18,14 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::config;
 use crate::config::Config;
+use crate::config::LogFormat;
 use crate::engine::Fault;
 use crate::pdp::Pdp;
+use crate::pdp::Settings;
+use crate::serve::Limits;
+use crate::serve::grpc::Connections;
 use crate::serve::grpc::Grpc;
 use crate::serve::http;
 use crate::serve::listen::Incoming;
@@ -32,6 +37,7 @@ use crate::serve::phase::phases;
 use crate::source::Watch;
 use crate::telemetry::Counters;
 use crate::telemetry::events;
+use crate::telemetry::logs;
 use reload::Outcome;
 use reload::Reload;
 
@@ -62,6 +68,9 @@ pub enum RunError {
         /// What the system said.
         error: notify::Error,
     },
+    /// Logging cannot start.
+    #[error("cannot start logging: {0}")]
+    Log(String),
     /// The system gives no runtime or signals.
     #[error("cannot start: {0}")]
     System(io::Error),
@@ -79,6 +88,7 @@ impl RunError {
             }
             Self::Policies { .. } => "mend the policies; `deodar validate DIR` shows the faults",
             Self::Watch { .. } => "check that the directory exists, or switch `policies.watch` off",
+            Self::Log(_) => "write `log.level` as in `info` or `deodar=debug,tonic=warn`",
             Self::System(_) => "check the limits of the system for this user",
             Self::Transport(_) => "report this: it is a fault of deodar",
         }
@@ -95,6 +105,7 @@ pub fn serve(config: Config) -> Result<(), RunError> {
         .enable_all()
         .build()
         .map_err(RunError::System)?;
+    logs::start(log_format(config.log.format), &config.log.level).map_err(RunError::Log)?;
     let served = runtime.block_on(async {
         let server = Server::start(config).await?;
         banner::show(&server);
@@ -146,7 +157,7 @@ impl Server {
     /// policies are bad and not watched.
     pub async fn start(config: Config) -> Result<Self, RunError> {
         let counters = Arc::new(Counters::default());
-        let pdp = Arc::new(Pdp::new(config.decision, Arc::clone(&counters)));
+        let pdp = Arc::new(Pdp::new(settings(&config.decision), Arc::clone(&counters)));
         let (announcer, follower) = phases();
         let control = control_line(&config, &pdp, announcer.clone()).await?;
 
@@ -160,9 +171,9 @@ impl Server {
             let grpc = Grpc {
                 pdp: Arc::clone(&pdp),
                 phase: follower.clone(),
-                limits: config.limits,
-                connections: config.connection,
-                compress_above_bytes: config.compression.above_bytes,
+                limits: limits(&config.limits),
+                connections: connections(&config.connection),
+                compress_above_bytes: config.compression.above_bytes.unwrap_or(0),
                 reflection: config.server.reflection,
             };
             tasks.spawn(async move {
@@ -208,6 +219,47 @@ impl Server {
                 Ok(())
             }
         }
+    }
+}
+
+/// Where log lines go decides how they are written, unless configured.
+fn log_format(format: LogFormat) -> logs::Format {
+    let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    match format {
+        LogFormat::Human => logs::Format::Human { colour },
+        LogFormat::Auto if logs::on_terminal() => logs::Format::Human { colour },
+        LogFormat::Auto | LogFormat::Json => logs::Format::Json,
+    }
+}
+
+fn settings(decision: &config::Decision) -> Settings {
+    Settings {
+        time_resolution: decision.time_resolution,
+        trust_caller_time: decision.trust_caller_time,
+        keep_for: decision.keep_for.unwrap_or_default(),
+    }
+}
+
+fn limits(limits: &config::Limits) -> Limits {
+    Limits {
+        message_bytes_max: limits.message_bytes_max,
+        batch_items_max: limits.batch_items_max,
+        id_bytes_max: limits.id_bytes_max,
+        entities_max: limits.entities_max,
+        depth_max: limits.depth_max,
+        values_max: limits.values_max,
+        connections_max: limits.connections_max,
+        streams_per_connection_max: u32::try_from(limits.streams_per_connection_max).unwrap_or(u32::MAX),
+        deadline_max: limits.deadline_max,
+    }
+}
+
+fn connections(connection: &config::Connection) -> Connections {
+    Connections {
+        keepalive_interval: connection.keepalive_interval.unwrap_or_default(),
+        keepalive_timeout: connection.keepalive_timeout,
+        age_max: connection.age_max.unwrap_or_default(),
+        age_grace: connection.age_grace,
     }
 }
 

@@ -34,6 +34,16 @@ pub enum Outcome {
 /// ```compile_fail
 /// let forged = deodar::engine::Permit(());
 /// ```
+///
+/// ```compile_fail
+/// fn copy(permit: &deodar::engine::Permit) -> deodar::engine::Permit {
+///     permit.clone()
+/// }
+/// ```
+///
+/// ```compile_fail
+/// let made = deodar::engine::Decision::allow(Vec::new(), Vec::new());
+/// ```
 pub struct Permit(());
 
 impl fmt::Debug for Permit {

@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod policy;
+pub mod shared;
 pub mod status;
 pub mod value;
 pub mod wire;
@@ -29,6 +30,18 @@ use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
 use crate::proto::v1::policy_service_server::PolicyServiceServer;
 use authorization::Authorization;
 use policy::Policies;
+
+/// Bytes of the headers of one call.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+/// Bytes that a call may send before they are read.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// The same for a connection.
+///
+/// Far more than a stream's, because h2 ends a connection whose unread small
+/// frames exceed half of this window by their overhead: a stream whose caller
+/// does not read its answers has to be stopped by its own window first, and not
+/// cost the other calls their connection.
+const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// How connections are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +140,9 @@ impl Grpc {
             .http2_keepalive_interval(optional(self.connections.keepalive_interval))
             .http2_keepalive_timeout(Some(self.connections.keepalive_timeout))
             .max_concurrent_streams(streams_per_connection_max)
-            .http2_max_header_list_size(16 << 10)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .layer(DeadlineLayer {
                 max: deadline_max,
                 counters: Arc::clone(self.pdp.counters()),

@@ -14,11 +14,11 @@ use tonic::Response;
 use tonic::Status;
 use tonic::Streaming;
 
+use super::shared::Shared;
 use super::status::Refusal;
 use super::status::WireError;
 use super::status::as_message;
 use super::wire;
-use super::wire::Shared;
 use crate::identity::Caller;
 use crate::pdp::Pdp;
 use crate::pdp::Pinned;

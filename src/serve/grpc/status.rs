@@ -6,6 +6,7 @@ use tonic::Status;
 use tonic_types::ErrorDetails;
 use tonic_types::StatusExt as _;
 
+use crate::engine::json::JsonError;
 use crate::pdp::AskError;
 use crate::pdp::NotReady;
 
@@ -50,16 +51,23 @@ impl WireError {
     }
 }
 
+/// A message that begins with its field says it only once.
+fn after_field(field: &str, message: &str) -> String {
+    let rest = message.strip_prefix(&format!("`{field}` "));
+    rest.unwrap_or(message).to_owned()
+}
+
 impl From<AskError> for WireError {
     fn from(error: AskError) -> Self {
-        let message = error.to_string();
-        let field = error.field();
-        // The message names the field already; it is not to be said twice.
-        let message = message
-            .strip_prefix(&format!("`{field}` "))
-            .unwrap_or(&message)
-            .to_owned();
-        Self::new(field, message, error.hint())
+        let message = after_field(error.field(), &error.to_string());
+        Self::new(error.field(), message, error.hint())
+    }
+}
+
+impl From<JsonError> for WireError {
+    fn from(error: JsonError) -> Self {
+        let message = after_field(error.field(), &error.to_string());
+        Self::new(error.field(), message, error.hint())
     }
 }
 

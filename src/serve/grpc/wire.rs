@@ -1,4 +1,4 @@
-//! Protobuf questions to [`Parts`], answers to protobuf. Nothing past this file
+//! Protobuf questions to [`Parts`](crate::pdp::Parts), answers to protobuf. Nothing past this file
 //! sees a protobuf type.
 
 use std::collections::HashSet;
@@ -18,11 +18,12 @@ use crate::engine::Permit;
 use crate::engine::Snapshot;
 use crate::engine::explain::Explanation;
 use crate::engine::explain::NearMiss;
-use crate::engine::json;
+use crate::engine::json::JsonLimits;
+use crate::engine::json::context_from_json;
+use crate::engine::json::entities_from_json;
 use crate::engine::policy::PolicyInfo;
 use crate::engine::query::Context;
 use crate::pdp::Answer;
-use crate::pdp::Parts;
 use crate::pdp::state::Active;
 use crate::proto::v1;
 use crate::serve::limits::Limits;
@@ -30,126 +31,42 @@ use crate::serve::limits::Limits;
 /// The one store there is.
 const STORE: &str = "default";
 
-/// Reads a question.
-///
-/// # Errors
-/// The first field that is missing, too long, too deep or of an unknown type.
-pub fn parts(
-    snapshot: &Snapshot,
-    limits: &Limits,
-    request: v1::AuthorizeRequest,
-) -> Result<Parts, Refusal> {
-    Shared::default().parts(snapshot, limits, request)
-}
-
-/// What the items of a batch share, read once for all of them. What cannot be
-/// read is an error of each item that uses it.
-#[derive(Debug, Default)]
-pub struct Shared {
-    principal: Option<Result<Arc<EntityUID>, WireError>>,
-    action: Option<Result<Arc<EntityUID>, WireError>>,
-    resource: Option<Result<Arc<EntityUID>, WireError>>,
-    context: Option<v1::Context>,
-    /// The context as read, and its values; absent if that takes the action of
-    /// an item.
-    read: Option<Result<(Arc<Context>, usize), WireError>>,
-    entities: Vec<v1::Entity>,
-}
-
-impl Shared {
-    /// Reads what is shared.
-    pub fn new(snapshot: &Snapshot, limits: &Limits, request: v1::AuthorizeRequest) -> Self {
-        let mut reader = Reader::new(snapshot, limits);
-        let uid = |field, entity: Option<v1::EntityRef>| entity.map(|entity| reader.uid(field, Some(entity)));
-        let principal = uid("principal", request.principal);
-        let action = uid("action", request.action);
-        let resource = uid("resource", request.resource);
-        let shared = request.context.as_ref().filter(|given| given.cedar_json.is_empty());
-        let read = shared.map(|given| {
-            let context = reader.fields("context", given.values.clone(), 1)?;
-            Ok((Arc::new(context), reader.values()))
-        });
-        Self {
-            principal,
-            action,
-            resource,
-            context: request.context,
-            read,
-            entities: request.entities,
-        }
-    }
-
-    /// Reads an item, with the shared parts that it has not of its own.
-    ///
-    /// # Errors
-    /// As [`parts`].
-    pub fn parts(
-        &self,
-        snapshot: &Snapshot,
-        limits: &Limits,
-        item: v1::AuthorizeRequest,
-    ) -> Result<Parts, Refusal> {
-        store(&item.store)?;
-        let mut reader = Reader::new(snapshot, limits);
-        let action = uid(&reader, "action", item.action, self.action.as_ref())?;
-        let context = match &self.read {
-            Some(read) if item.context.is_none() => {
-                let (context, values) = read.clone()?;
-                reader = Reader::after(snapshot, limits, values);
-                context
-            }
-            _ => match item.context.or_else(|| self.context.clone()) {
-                Some(given) => Arc::new(context(&mut reader, snapshot, limits, &action, given)?),
-                None => Arc::default(),
-            },
-        };
-        let entities = if item.entities.is_empty() { self.entities.clone() } else { item.entities };
-        Ok(Parts {
-            principal: uid(&reader, "principal", item.principal, self.principal.as_ref())?,
-            resource: uid(&reader, "resource", item.resource, self.resource.as_ref())?,
-            action,
-            context,
-            overlay: overlay(&mut reader, limits, entities)?,
-        })
-    }
-}
-
-/// An entity of an item's own, else the shared one.
-fn uid(
-    reader: &Reader<'_>,
-    field: &str,
-    own: Option<v1::EntityRef>,
-    shared: Option<&Result<Arc<EntityUID>, WireError>>,
-) -> Result<Arc<EntityUID>, WireError> {
-    match (own, shared) {
-        (None, Some(shared)) => shared.clone(),
-        (own, _) => reader.uid(field, own),
-    }
-}
-
-fn context(
+/// Reads a context: typed values, and Cedar JSON beside them.
+pub(super) fn context(
     reader: &mut Reader<'_>,
     snapshot: &Snapshot,
     limits: &Limits,
     action: &EntityUID,
-    given: v1::Context,
+    given: Option<v1::Context>,
 ) -> Result<Context, WireError> {
+    let Some(given) = given else {
+        return Ok(Context::new());
+    };
     let mut context = reader.fields("context", given.values, 1)?;
     if !given.cedar_json.is_empty() {
-        let parsed = json::context(snapshot, action, &given.cedar_json, limits.depth_max, limits.values_max)
-            .map_err(|error| {
-                let hint = "write a Cedar JSON object that fits the schema";
-                WireError::new("context.cedar_json", format!("is bad: {error}"), hint)
-            })?;
-        for (name, value) in parsed {
+        let json = parse_json("context.cedar_json", &given.cedar_json)?;
+        for (name, value) in context_from_json(snapshot, action, json, &json_limits(limits))? {
             if context.insert(name.clone(), value).is_some() {
-                let field = format!("context.{name}");
                 let message = "is in `values` and in `cedar_json`";
-                return Err(WireError::new(field, message, "leave it out of one of them"));
+                let hint = "leave it out of one of them";
+                return Err(WireError::new(format!("context.{name}"), message, hint));
             }
         }
     }
     Ok(context)
+}
+
+fn parse_json(field: &str, text: &str) -> Result<serde_json::Value, WireError> {
+    serde_json::from_str(text)
+        .map_err(|error| WireError::new(field, format!("is not JSON: {error}"), "write Cedar JSON"))
+}
+
+fn json_limits(limits: &Limits) -> JsonLimits {
+    JsonLimits {
+        depth_max: limits.depth_max,
+        values_max: limits.values_max,
+        entities_max: limits.entities_max,
+    }
 }
 
 /// Whether a store is the one that is there.
@@ -164,20 +81,28 @@ pub fn store(store: &str) -> Result<(), Refusal> {
     }
 }
 
-fn overlay(
+/// Reads carried entities: typed ones, and Cedar JSON beside them.
+pub(super) fn overlay(
     reader: &mut Reader<'_>,
+    snapshot: &Snapshot,
     limits: &Limits,
-    entities: Vec<v1::Entity>,
-) -> Result<Arc<[Entity]>, Refusal> {
-    if entities.len() > limits.entities_max {
+    typed: Vec<v1::Entity>,
+    json: &str,
+) -> Result<Arc<[Entity]>, WireError> {
+    let mut entities = if json.is_empty() {
+        Vec::new()
+    } else {
+        let json = parse_json("entities_cedar_json", json)?;
+        entities_from_json(snapshot, json, &json_limits(limits))?
+    };
+    if entities.len() + typed.len() > limits.entities_max {
         let limit = limits.entities_max;
-        return Err(WireError::too_much("entities", "entities", limit, "entities_max").into());
+        return Err(WireError::too_much("entities", "entities", limit, "entities_max"));
     }
-    entities
-        .into_iter()
-        .enumerate()
-        .map(|(at, given)| entity(reader, limits, &format!("entities[{at}]"), given))
-        .collect()
+    for (at, given) in typed.into_iter().enumerate() {
+        entities.push(entity(reader, limits, &format!("entities[{at}]"), given)?);
+    }
+    Ok(entities.into())
 }
 
 fn entity(
@@ -185,11 +110,11 @@ fn entity(
     limits: &Limits,
     field: &str,
     given: v1::Entity,
-) -> Result<Entity, Refusal> {
+) -> Result<Entity, WireError> {
     let uid = reader.uid(&format!("{field}.uid"), given.uid)?;
     if given.parents.len() > limits.entities_max {
         let field = format!("{field}.parents");
-        return Err(WireError::too_much(field, "parents", limits.entities_max, "entities_max").into());
+        return Err(WireError::too_much(field, "parents", limits.entities_max, "entities_max"));
     }
     let parents = given
         .parents

@@ -102,7 +102,7 @@ pub(crate) fn deodar(policies: &Path) -> Result<Process, String> {
         .env("DEODAR_SERVER__GRPC", &address)
         .env("DEODAR_SERVER__HTTP", free_address()?)
         .env("DEODAR_POLICIES__PATH", policies)
-        .env("DEODAR_LOG__FILTER", "warn");
+        .env("DEODAR_LOG__LEVEL", "warn");
     start(command, address)
 }
 

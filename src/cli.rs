@@ -1,0 +1,65 @@
+//! The command line: arguments in, text and an exit code out.
+//!
+//! One file a verb. A verb takes its arguments, does its work with the modules
+//! below, and returns an [`ExitCode`] or a [`Failure`]; only [`run`] prints
+//! failures. What was asked for goes to standard output, everything else to
+//! standard error, and colours only where a terminal shows them.
+
+pub mod answer;
+pub mod args;
+pub mod check;
+pub mod completions;
+pub mod config;
+pub mod exit;
+pub mod failure;
+pub mod output;
+pub mod serve;
+pub mod time;
+pub mod validate;
+
+use std::env;
+use std::ffi::OsString;
+
+use clap::CommandFactory as _;
+use clap::FromArgMatches as _;
+
+pub use args::Cli;
+pub use exit::ExitCode;
+pub use failure::Failure;
+
+use args::Color;
+use args::Verb;
+
+/// Runs the command that the arguments of this process ask for.
+pub fn run() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    // Help and usage errors are printed before the arguments are known.
+    let command = Cli::command().color(Color::asked_for(&arguments).for_clap());
+    let parsed = command
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is all that can go wrong, and nobody is left to tell.
+            error.print().ok();
+            return if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Yes
+            };
+        }
+    };
+    cli.color.for_streams().write_global();
+    let done = match cli.verb {
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Validate(args) => validate::run(&args),
+        Verb::Config(args) => config::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+    };
+    done.unwrap_or_else(|failure| {
+        output::stderr(&failure.to_string());
+        failure.code()
+    })
+}

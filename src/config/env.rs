@@ -1,0 +1,59 @@
+//! The environment: the only reader of it.
+
+use std::collections::BTreeMap;
+use std::env;
+
+use super::closest::closest;
+use super::fault::ConfigFault;
+use super::fault::Origin;
+use super::keys::KEYS;
+use super::keys::Key;
+use super::raw::Raw;
+use super::raw::Value;
+use super::raw::Written;
+
+/// Names the configuration file.
+pub const CONFIG: &str = "DEODAR_CONFIG";
+
+/// The variables that are ours, by name.
+pub type Variables = BTreeMap<String, String>;
+
+/// Reads the variables that start with `DEODAR_`.
+pub fn read() -> Variables {
+    env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            let is_ours = name.starts_with("DEODAR_");
+            is_ours.then(|| (name, value.to_string_lossy().into_owned()))
+        })
+        .collect()
+}
+
+/// The settings among the variables: those with `__` between section and key.
+pub fn settings(variables: &Variables, faults: &mut Vec<ConfigFault>) -> Raw {
+    let mut raw = Raw::new();
+    for (name, value) in variables.iter().filter(|(name, _)| name.contains("__")) {
+        let origin = Origin::Variable(name.clone());
+        if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
+            let value = Value::Text(value.clone());
+            raw.insert(key.path(), Written { value, origin });
+        } else {
+            faults.push(ConfigFault {
+                key: String::new(),
+                value: None,
+                origin,
+                reason: "the variable sets no key".to_owned(),
+                hint: unknown_variable_hint(name),
+            });
+        }
+    }
+    raw
+}
+
+fn unknown_variable_hint(name: &str) -> String {
+    let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    closest(name, known.iter().map(String::as_str)).map_or_else(
+        || "see `deodar config keys`; unset what is not for Deodar".to_owned(),
+        |close| format!("did you mean `{close}`?"),
+    )
+}

@@ -1,0 +1,131 @@
+//! Health, readiness and drain.
+
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::support::Running;
+use super::support::config;
+use super::support::reference;
+use super::support::repository;
+
+fn of(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: service.to_owned(),
+    }
+}
+
+async fn get(running: &Running, path: &str) -> String {
+    let mut socket = tokio::net::TcpStream::connect(running.server.http.unwrap()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn health_is_told_by_service() {
+    let running = Running::reference().await;
+    let mut client = HealthClient::new(running.channel.clone());
+    for service in ["", "deodar.v1.AuthorizationService", "deodar.v1.PolicyService"] {
+        let answer = client.check(of(service)).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
+    }
+    let status = client.check(of("no.such.Service")).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    let mut watch = client.watch(of("no.such.Service")).await.unwrap().into_inner();
+    let first = watch.message().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::ServiceUnknown);
+}
+
+#[tokio::test]
+async fn bad_policies_at_the_start_are_waited_out_not_ready() {
+    let folder = repository(&[("p.cedar", "permit(principal, action")]);
+    let mut config = config(folder.path());
+    config.policies.watch = true;
+    let running = Running::start(config).await;
+    let mut client = HealthClient::new(running.channel.clone());
+    let mut watch = client.watch(of("")).await.unwrap().into_inner();
+    let first = watch.message().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::NotServing);
+    let policies = client.check(of("deodar.v1.PolicyService")).await.unwrap().into_inner();
+    assert_eq!(policies.status(), ServingStatus::Serving);
+    assert!(get(&running, "/readyz").await.starts_with("HTTP/1.1 503"));
+    assert!(get(&running, "/livez").await.starts_with("HTTP/1.1 200"));
+    let status = running.authorization().authorize(deodar::proto::v1::AuthorizeRequest::default()).await;
+    assert_eq!(status.unwrap_err().code(), Code::Unavailable);
+
+    std::fs::write(folder.path().join("p.cedar"), "permit(principal, action, resource);").unwrap();
+    let second = watch.message().await.unwrap().unwrap();
+    assert_eq!(second.status(), ServingStatus::Serving);
+    assert!(get(&running, "/readyz").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn bad_policies_stop_a_start_that_nobody_watches() {
+    let folder = repository(&[("p.cedar", "permit(principal, action")]);
+    let error = deodar::run::Server::start(config(folder.path())).await.unwrap_err();
+    assert!(error.to_string().contains("are refused"), "{error}");
+}
+
+#[tokio::test]
+async fn draining_is_told_first_and_calls_under_way_end() {
+    let mut config = config(&reference());
+    config.shutdown.delay = Duration::from_millis(300);
+    let running = Running::start(config).await;
+    let mut client = HealthClient::new(running.channel.clone());
+    let mut watch = client.watch(of("")).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    let mut authorization = running.authorization();
+    let stopping = tokio::spawn(running.server.stop());
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    // Still within the delay: the question is answered, with an error about the
+    // question and not about the server.
+    let status = authorization.authorize(deodar::proto::v1::AuthorizeRequest::default()).await;
+    assert_eq!(status.unwrap_err().code(), Code::InvalidArgument);
+    drop(watch);
+    stopping.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn counters_are_shown_for_prometheus() {
+    let running = Running::reference().await;
+    running.authorization().authorize(deodar::proto::v1::AuthorizeRequest::default()).await.unwrap_err();
+    let metrics = get(&running, "/metrics").await;
+    assert!(metrics.contains("deodar_bad_questions_total 1\n"), "{metrics}");
+    assert!(metrics.contains("deodar_policy_activations_total 1\n"), "{metrics}");
+    assert!(get(&running, "/other").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn reflection_lists_the_services() {
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+    let running = Running::reference().await;
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = ServerReflectionClient::new(running.channel.clone())
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .unwrap()
+        .into_inner();
+    let Some(MessageResponse::ListServicesResponse(list)) =
+        answers.message().await.unwrap().unwrap().message_response
+    else {
+        panic!("no list");
+    };
+    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    for name in ["deodar.v1.AuthorizationService", "deodar.v1.PolicyService", "grpc.health.v1.Health"] {
+        assert!(names.iter().any(|known| known == name), "{names:?}");
+    }
+}

@@ -1,0 +1,78 @@
+//! A server of our own for a test, and a client to it.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use deodar::config::Config;
+use deodar::config::Flags;
+use deodar::config::env::Variables;
+use deodar::config::resolve::resolve;
+use deodar::proto::v1::authorization_service_client::AuthorizationServiceClient;
+use deodar::proto::v1::policy_service_client::PolicyServiceClient;
+use deodar::run::Server;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+
+/// The root of this package.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The reference policies.
+pub(crate) fn reference() -> PathBuf {
+    root().join("policies")
+}
+
+/// A configuration that listens on free ports only, trusts the caller's time
+/// (the cases name theirs), and does not watch.
+pub(crate) fn config(policies: &Path) -> Config {
+    let mut config = resolve(None, &Variables::default(), &Flags::default()).unwrap().config;
+    config.server.grpc = vec!["127.0.0.1:0".parse().unwrap()];
+    config.server.http = Some("127.0.0.1:0".parse().unwrap());
+    config.policies.path = policies.to_owned();
+    config.policies.watch = false;
+    config.decision.trust_caller_time = true;
+    config
+}
+
+/// A running server with a channel to it.
+pub(crate) struct Running {
+    pub(crate) server: Server,
+    pub(crate) channel: Channel,
+}
+
+impl Running {
+    pub(crate) async fn start(config: Config) -> Self {
+        let server = Server::start(config).await.unwrap();
+        let address = server.grpc.first().unwrap();
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        Self {
+            channel: channel.connect_lazy(),
+            server,
+        }
+    }
+
+    /// Over the reference policies.
+    pub(crate) async fn reference() -> Self {
+        Self::start(config(&reference())).await
+    }
+
+    pub(crate) fn authorization(&self) -> AuthorizationServiceClient<Channel> {
+        AuthorizationServiceClient::new(self.channel.clone()).max_decoding_message_size(64 << 20)
+    }
+
+    pub(crate) fn policies(&self) -> PolicyServiceClient<Channel> {
+        PolicyServiceClient::new(self.channel.clone())
+    }
+}
+
+/// Writes files below a fresh directory.
+pub(crate) fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
