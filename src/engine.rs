@@ -21,6 +21,7 @@ pub mod decide;
 pub mod decision;
 pub mod digest;
 pub mod explain;
+pub mod extensions;
 pub mod fault;
 pub mod files;
 pub mod index;

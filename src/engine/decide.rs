@@ -11,11 +11,11 @@ use cedar_policy_core::ast::Literal;
 use cedar_policy_core::ast::ValueKind;
 use cedar_policy_core::entities::Entities;
 use cedar_policy_core::evaluator::Evaluator;
-use cedar_policy_core::extensions::Extensions;
 
 use super::decision::Cause;
 use super::decision::Decision;
 use super::decision::PolicyError;
+use super::extensions::extensions;
 use super::manifest::OnError;
 use super::manifest::OnUnknown;
 use super::overlay::Overlay;
@@ -127,7 +127,7 @@ impl<'a> Ground<'a> {
             known(&query.resource),
             Some(ast::Context::Value(Arc::clone(&query.context))),
         );
-        Evaluator::new(request, &self.entities, Extensions::all_available())
+        Evaluator::new(request, &self.entities, extensions())
     }
 }
 

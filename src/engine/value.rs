@@ -5,12 +5,14 @@
 
 use std::sync::LazyLock;
 
+use cedar_policy_core::ast::ExtensionFunction;
 use cedar_policy_core::ast::Name;
 use cedar_policy_core::ast::Value;
-use cedar_policy_core::extensions::Extensions;
 use chrono::DateTime;
 use chrono::Datelike as _;
 use thiserror::Error;
+
+use super::extensions::extensions;
 
 /// A value of an extension type whose text Cedar does not accept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -45,9 +47,7 @@ impl Extension {
             kind: self.article_and_name(),
             reason,
         };
-        let function = Extensions::all_available()
-            .func(self.constructor())
-            .map_err(|fault| error(fault.to_string()))?;
+        let function = self.constructor().ok_or_else(|| error("this build of Cedar lacks it".to_owned()))?;
         let value = function
             .call(&[Value::from(text)])
             .map_err(|fault| error(fault.to_string()))?;
@@ -63,15 +63,10 @@ impl Extension {
         }
     }
 
-    fn constructor(self) -> &'static Name {
-        static NAMES: LazyLock<[Name; 4]> = LazyLock::new(|| {
-            ["ip", "decimal", "datetime", "duration"].map(|name| {
-                #[expect(clippy::expect_used, reason = "four constant identifiers")]
-                let name = Name::parse_unqualified_name(name).expect("an identifier");
-                name
-            })
-        });
-        let [ip, decimal, datetime, duration] = &*NAMES;
+    fn constructor(self) -> Option<&'static ExtensionFunction> {
+        static CONSTRUCTORS: LazyLock<[Option<&'static ExtensionFunction>; 4]> =
+            LazyLock::new(|| ["ip", "decimal", "datetime", "duration"].map(function));
+        let [ip, decimal, datetime, duration] = *CONSTRUCTORS;
         match self {
             Self::Ip => ip,
             Self::Decimal => decimal,
@@ -79,6 +74,11 @@ impl Extension {
             Self::Duration => duration,
         }
     }
+}
+
+fn function(name: &str) -> Option<&'static ExtensionFunction> {
+    let name = Name::parse_unqualified_name(name).ok()?;
+    extensions().func(&name).ok()
 }
 
 /// A `datetime` from milliseconds since 1970-01-01T00:00:00Z.
@@ -103,10 +103,9 @@ pub fn datetime_from_millis(millis: i64) -> Result<Value, ExtensionError> {
         kind: Extension::Datetime.article_and_name(),
         reason,
     };
-    let name = Name::parse_unqualified_name("offset").map_err(|fault| error(fault.to_string()))?;
-    let value = Extensions::all_available()
-        .func(&name)
-        .map_err(|fault| error(fault.to_string()))?
+    static OFFSET: LazyLock<Option<&'static ExtensionFunction>> = LazyLock::new(|| function("offset"));
+    let value = OFFSET
+        .ok_or_else(|| error("this build of Cedar lacks it".to_owned()))?
         .call(&[epoch, offset])
         .map_err(|fault| error(fault.to_string()))?;
     Value::try_from(value).map_err(|fault| error(fault.to_string()))

@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod policy;
+pub mod shared;
 pub mod status;
 pub mod value;
 pub mod wire;

@@ -14,6 +14,7 @@ use tonic::Response;
 use tonic::Status;
 use tonic::Streaming;
 
+use super::shared::Shared;
 use super::status::Refusal;
 use super::status::WireError;
 use super::status::as_message;
@@ -57,16 +58,17 @@ impl Asked {
         caller: &Caller,
         request: v1::AuthorizeRequest,
     ) -> Result<v1::AuthorizeResponse, Refusal> {
-        self.on(&self.pdp.pin()?, caller, request)
+        self.on(&self.pdp.pin()?, caller, &Shared::default(), request)
     }
 
     fn on(
         &self,
         pinned: &Pinned<'_>,
         caller: &Caller,
+        shared: &Shared,
         request: v1::AuthorizeRequest,
     ) -> Result<v1::AuthorizeResponse, Refusal> {
-        let answered = self.answer(pinned, caller, request);
+        let answered = self.answer(pinned, caller, shared, request);
         if answered.is_err() {
             self.pdp.counters().bad_question();
         }
@@ -77,10 +79,11 @@ impl Asked {
         &self,
         pinned: &Pinned<'_>,
         caller: &Caller,
+        shared: &Shared,
         request: v1::AuthorizeRequest,
     ) -> Result<v1::AuthorizeResponse, Refusal> {
         let explain = request.explain;
-        let parts = wire::parts(pinned.snapshot(), &self.limits, request)?;
+        let parts = shared.parts(pinned.snapshot(), &self.limits, request)?;
         let query = pinned.query(parts).map_err(WireError::from)?;
         let answer = pinned.authorize(caller, &query).map_err(WireError::from)?;
         let explanation = explain
@@ -104,12 +107,15 @@ impl Asked {
         let shared = request.shared.unwrap_or_default();
         wire::store(&shared.store)?;
         let pinned = self.pdp.pin()?;
+        let explain = shared.explain;
+        let shared = Shared::new(pinned.snapshot(), &self.limits, shared);
         let mut items = Vec::with_capacity(request.items.len());
-        for item in request.items {
+        for mut item in request.items {
             if let Some(deadline) = deadline {
                 deadline.check().map_err(Refusal::Late)?;
             }
-            let answered = self.on(&pinned, caller, fill(item, &shared));
+            item.explain |= explain;
+            let answered = self.on(&pinned, caller, &shared, item);
             items.push(v1::BatchAuthorizeItem {
                 result: Some(match answered {
                     Ok(response) => v1::batch_authorize_item::Result::Response(response),
@@ -133,21 +139,6 @@ impl Asked {
             }),
         }
     }
-}
-
-/// An item with the shared parts that it has not of its own.
-fn fill(mut item: v1::AuthorizeRequest, shared: &v1::AuthorizeRequest) -> v1::AuthorizeRequest {
-    let entity = |own: Option<v1::EntityRef>, shared: &Option<v1::EntityRef>| own.or_else(|| shared.clone());
-    item.principal = entity(item.principal, &shared.principal);
-    item.action = entity(item.action, &shared.action);
-    item.resource = entity(item.resource, &shared.resource);
-    item.context = item.context.or_else(|| shared.context.clone());
-    if item.entities.is_empty() && item.entities_cedar_json.is_empty() {
-        item.entities.clone_from(&shared.entities);
-        item.entities_cedar_json.clone_from(&shared.entities_cedar_json);
-    }
-    item.explain |= shared.explain;
-    item
 }
 
 fn caller(extensions: &Extensions) -> Caller {

@@ -36,6 +36,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A reader for the rest of a request of which so many values were read.
+    pub fn after(snapshot: &'a Snapshot, limits: &'a Limits, values: usize) -> Self {
+        Self {
+            values,
+            ..Self::new(snapshot, limits)
+        }
+    }
+
+    /// How many values were read.
+    pub fn values(&self) -> usize {
+        self.values
+    }
+
     /// Reads a required entity.
     ///
     /// # Errors

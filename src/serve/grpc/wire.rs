@@ -1,4 +1,4 @@
-//! Protobuf questions to [`Parts`], answers to protobuf. Nothing past this file
+//! Protobuf questions to [`Parts`](crate::pdp::Parts), answers to protobuf. Nothing past this file
 //! sees a protobuf type.
 
 use std::collections::HashSet;
@@ -24,7 +24,6 @@ use crate::engine::json::entities_from_json;
 use crate::engine::policy::PolicyInfo;
 use crate::engine::query::Context;
 use crate::pdp::Answer;
-use crate::pdp::Parts;
 use crate::pdp::state::Active;
 use crate::proto::v1;
 use crate::serve::limits::Limits;
@@ -32,29 +31,8 @@ use crate::serve::limits::Limits;
 /// The one store there is.
 const STORE: &str = "default";
 
-/// Reads a question.
-///
-/// # Errors
-/// The first field that is missing, too long, too deep or of an unknown type.
-pub fn parts(
-    snapshot: &Snapshot,
-    limits: &Limits,
-    request: v1::AuthorizeRequest,
-) -> Result<Parts, Refusal> {
-    store(&request.store)?;
-    let mut reader = Reader::new(snapshot, limits);
-    let action = reader.uid("action", request.action)?;
-    let context = context(&mut reader, snapshot, limits, &action, request.context)?;
-    Ok(Parts {
-        principal: reader.uid("principal", request.principal)?,
-        resource: reader.uid("resource", request.resource)?,
-        overlay: overlay(&mut reader, snapshot, limits, request.entities, &request.entities_cedar_json)?,
-        action,
-        context: Arc::new(context),
-    })
-}
-
-fn context(
+/// Reads a context: typed values, and Cedar JSON beside them.
+pub(super) fn context(
     reader: &mut Reader<'_>,
     snapshot: &Snapshot,
     limits: &Limits,
@@ -103,7 +81,8 @@ pub fn store(store: &str) -> Result<(), Refusal> {
     }
 }
 
-fn overlay(
+/// Reads carried entities: typed ones, and Cedar JSON beside them.
+pub(super) fn overlay(
     reader: &mut Reader<'_>,
     snapshot: &Snapshot,
     limits: &Limits,

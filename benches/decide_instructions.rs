@@ -1,0 +1,123 @@
+//! What a decision costs in instructions, which do not depend on how busy the
+//! machine is: `cargo bench --bench decide_instructions`. Needs valgrind and
+//! `gungraun-runner` of the version in `Cargo.lock`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark may fail")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::UNIX_EPOCH;
+
+use gungraun::library_benchmark;
+use gungraun::library_benchmark_group;
+use gungraun::main;
+use prost::Message as _;
+
+use deodar::engine::Decision;
+use deodar::engine::Query;
+use deodar::engine::decide;
+use deodar::identity::Caller;
+use deodar::pdp::Pdp;
+use deodar::pdp::Settings;
+use deodar::pdp::state::Active;
+use deodar::proto::v1;
+use deodar::serve::Limits;
+use deodar::serve::grpc::shared::Shared;
+use deodar::serve::grpc::wire;
+use deodar::telemetry::Counters;
+use world::Shape;
+use world::World;
+
+#[allow(dead_code, reason = "the other benchmark uses the rest")]
+#[path = "world/world.rs"]
+mod world;
+
+/// A world and the question after some that warmed it up. It is not freed: that
+/// would be measured.
+fn asked(policies: usize) -> (&'static World, Query) {
+    let world: &'static World = Box::leak(Box::new(World::new(Shape::Spread, policies)));
+    let mut questions = world.questions(17);
+    let last = questions.pop().unwrap();
+    for query in &questions {
+        decide(&world.snapshot, &world.view, query).unwrap();
+    }
+    (world, last)
+}
+
+#[library_benchmark(setup = asked)]
+#[bench::of_10(10)]
+#[bench::of_1000(1_000)]
+#[bench::of_10000(10_000)]
+fn decide_miss((world, query): (&'static World, Query)) -> (Decision, Query) {
+    let decision = decide(&world.snapshot, &world.view, black_box(&query)).unwrap();
+    (decision, query)
+}
+
+#[library_benchmark(setup = asked)]
+#[bench::with_6_context_keys(1_000)]
+fn build_query((world, parts): (&'static World, Query)) -> Query {
+    let Query { principal, action, resource, context, overlay } = parts;
+    Query::new(&world.snapshot, principal, action, resource, context, overlay).unwrap()
+}
+
+/// A decision point with policies in force, and an encoded question.
+fn served(policies: usize) -> (&'static Pdp, Vec<u8>) {
+    let World { snapshot, view, .. } = World::new(Shape::Spread, policies);
+    let counters = Arc::new(Counters::default());
+    let settings = Settings { trust_caller_time: true, ..Settings::default() };
+    let pdp: &'static Pdp = Box::leak(Box::new(Pdp::new(settings, counters)));
+    pdp.state().publish(Active::new(snapshot, view, "bench".to_owned(), UNIX_EPOCH + Duration::from_secs(1)));
+    let question = question().encode_to_vec();
+    for _ in 0..16 {
+        drop(wire_to_response((pdp, question.clone())));
+    }
+    (pdp, question)
+}
+
+fn question() -> v1::AuthorizeRequest {
+    let entity = |kind: &str, id: &str| {
+        Some(v1::EntityRef { r#type: format!("Bench::{kind}"), id: id.to_owned() })
+    };
+    let value = |kind| v1::Value { kind: Some(kind) };
+    let text = |text: &str| text.to_owned();
+    v1::AuthorizeRequest {
+        principal: entity("User", "u1"),
+        action: entity("Action", "read"),
+        resource: entity("Device", "d1"),
+        context: Some(v1::Context {
+            values: [
+                (text("now"), value(v1::value::Kind::DatetimeMillis(1_795_305_600_000))),
+                (text("ip"), value(v1::value::Kind::Ip(text("10.20.1.2")))),
+                (text("mfa"), value(v1::value::Kind::Bool(true))),
+                (text("risk"), value(v1::value::Kind::Long(20))),
+                (text("channel"), value(v1::value::Kind::String(text("portal")))),
+                (text("purpose"), value(v1::value::Kind::String(text("maintenance")))),
+            ]
+            .into(),
+            cedar_json: String::new(),
+        }),
+        ..v1::AuthorizeRequest::default()
+    }
+}
+
+/// Everything between the bytes of a question and the bytes of its answer but
+/// the transport.
+fn wire_to_response((pdp, question): (&'static Pdp, Vec<u8>)) -> Vec<u8> {
+    let request = v1::AuthorizeRequest::decode(question.as_slice()).unwrap();
+    let pinned = pdp.pin().unwrap();
+    let parts = Shared::default().parts(pinned.snapshot(), &Limits::default(), request);
+    let parts = parts.unwrap_or_else(|_| panic!("a good question"));
+    let query = pinned.query(parts).unwrap();
+    let answer = pinned.authorize(&Caller::Local, &query).unwrap();
+    wire::response(pinned.active(), &answer, None).encode_to_vec()
+}
+
+#[library_benchmark(setup = served)]
+#[bench::of_1000(1_000)]
+fn wire_to_wire(input: (&'static Pdp, Vec<u8>)) -> Vec<u8> {
+    wire_to_response(black_box(input))
+}
+
+library_benchmark_group!(name = decisions; benchmarks = decide_miss, build_query, wire_to_wire);
+main!(library_benchmark_groups = decisions);

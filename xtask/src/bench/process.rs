@@ -1,0 +1,140 @@
+//! Processes that are measured: started, looked at, stopped.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use super::questions;
+use super::root;
+
+/// A process that ends when this is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// Where it serves gRPC.
+    pub(crate) address: String,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Process {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn rss_mib(&self) -> Result<f64, String> {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        kib.map(|kib| kib / 1024.0).ok_or_else(|| "no VmRSS".to_owned())
+    }
+}
+
+/// Builds what is measured, as it is released.
+pub(crate) fn build() -> Result<(), String> {
+    for package in ["deodar", "xtask"] {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--release", "--package", package]).current_dir(root());
+        succeed(&mut cargo)?;
+    }
+    Ok(())
+}
+
+/// Runs a command to its end.
+pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// A copy of the reference policies with the devices that batches ask about.
+pub(crate) fn policies() -> Result<tempfile::TempDir, String> {
+    let copy = tempfile::tempdir().map_err(|error| error.to_string())?;
+    copy_directory(&root().join("policies"), copy.path())?;
+    put(copy.path(), "entities/bench.json", &questions::devices())?;
+    Ok(copy)
+}
+
+/// Writes a file at once: whoever watches sees the old one or the new one.
+pub(crate) fn put(directory: &Path, name: &str, text: &str) -> Result<(), String> {
+    let path = directory.join(name);
+    let hidden = path.with_extension("new");
+    let done = fs::write(&hidden, text).and_then(|()| fs::rename(&hidden, &path));
+    done.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn copy_directory(from: &Path, to: &Path) -> Result<(), String> {
+    let fault = |error| format!("{}: {error}", from.display());
+    fs::create_dir_all(to).map_err(fault)?;
+    for entry in fs::read_dir(from).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_directory(&path, &copy)?;
+        } else {
+            fs::copy(&path, &copy).map_err(fault)?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts Deodar on these policies.
+pub(crate) fn deodar(policies: &Path) -> Result<Process, String> {
+    let address = free_address()?;
+    let mut command = Command::new(target().join("release/deodar"));
+    command
+        .arg("serve")
+        .env("DEODAR_SERVER__GRPC", &address)
+        .env("DEODAR_SERVER__HTTP", free_address()?)
+        .env("DEODAR_POLICIES__PATH", policies)
+        .env("DEODAR_LOG__LEVEL", "warn");
+    start(command, address)
+}
+
+/// Starts the echo server with the answers in this file.
+pub(crate) fn echo(answers: &Path) -> Result<Process, String> {
+    let address = free_address()?;
+    let mut command = Command::new(target().join("release/xtask"));
+    command.args(["bench", "echo", &address]).arg(answers);
+    start(command, address)
+}
+
+fn start(mut command: Command, address: String) -> Result<Process, String> {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    Ok(Process { child, address })
+}
+
+fn free_address() -> Result<String, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    listener.map(|address| address.to_string()).map_err(|error| error.to_string())
+}
+
+/// The CPU time that a process has used.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration, String> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    // After the name, which may contain spaces: utime and stime are fields 14
+    // and 15 of the line, in hundredths of a second on every Linux that matters.
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();
+    let ticks = |field: usize| fields.split(' ').nth(field).and_then(|field| field.parse::<u64>().ok());
+    match (ticks(11), ticks(12)) {
+        (Some(user), Some(system)) => Ok(Duration::from_millis((user + system) * 10)),
+        _ => Err(format!("{path}: cannot be read")),
+    }
+}
