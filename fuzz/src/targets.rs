@@ -12,7 +12,7 @@ use deodar::proto::v1;
 use deodar::proto::v1::authorization_service_server::AuthorizationService;
 use deodar::serve::Limits;
 use deodar::serve::grpc::authorization::Authorization;
-use deodar::serve::grpc::wire;
+use deodar::serve::grpc::shared::Shared;
 use miette::GraphicalReportHandler;
 use prost::Message;
 use tonic::Code;
@@ -104,7 +104,7 @@ pub fn value(input: &[u8]) {
     let pinned = world::BARE.pin().expect("something is in force");
     let limits = Limits::default();
     let read = |context| {
-        wire::parts(
+        Shared::default().parts(
             pinned.snapshot(),
             &limits,
             question(("Action", "a"), context),

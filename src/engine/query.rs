@@ -1,6 +1,7 @@
 //! The question: may this principal do this action to this resource, now?
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::Entity;
@@ -159,15 +160,15 @@ impl Query {
 /// # Errors
 /// When the schema does not declare it, or, without a schema, when it is not a
 /// name.
-pub fn entity_type(snapshot: &Snapshot, field: &str, name: &str) -> Result<EntityType, QueryError> {
+pub fn entity_type(snapshot: &Snapshot, field: &dyn Display, name: &str) -> Result<EntityType, QueryError> {
     match snapshot.schema() {
         Some(schema) => schema.entity_type(name).cloned().ok_or_else(|| QueryError::UnknownType {
-            field: field.to_owned(),
+            field: field.to_string(),
             name: name.to_owned(),
             suggestion: closest(name, schema.type_names()),
         }),
         None => EntityType::from_normalized_str(name).map_err(|_| QueryError::BadTypeName {
-            field: field.to_owned(),
+            field: field.to_string(),
             name: name.to_owned(),
         }),
     }

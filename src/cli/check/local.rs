@@ -66,7 +66,7 @@ fn query(snapshot: &Snapshot, config: &Config, question: Question) -> Result<Que
     ];
     for (field, uid) in uids {
         let uid: &EntityUID = uid.as_ref();
-        entity_type(snapshot, field, &uid.entity_type().to_string())?;
+        entity_type(snapshot, &field, &uid.entity_type().to_string())?;
         let (bytes, bytes_max) = (uid.eid().escaped().len(), config.limits.id_bytes_max);
         if bytes > bytes_max {
             let message = format!("the id of `{field}` has {bytes} bytes, more than {bytes_max}");

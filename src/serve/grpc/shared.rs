@@ -6,6 +6,7 @@ use cedar_policy_core::ast::EntityUID;
 
 use super::status::Refusal;
 use super::status::WireError;
+use super::value::Path;
 use super::value::Reader;
 use super::wire;
 use crate::engine::Snapshot;
@@ -34,13 +35,13 @@ impl Shared {
     /// Reads what is shared.
     pub fn new(snapshot: &Snapshot, limits: &Limits, request: v1::AuthorizeRequest) -> Self {
         let mut reader = Reader::new(snapshot, limits);
-        let uid = |field, entity: Option<v1::EntityRef>| entity.map(|entity| reader.uid(field, Some(entity)));
+        let uid = |field, entity: Option<v1::EntityRef>| entity.map(|entity| reader.uid(&Path::root(field), Some(entity)));
         let principal = uid("principal", request.principal);
         let action = uid("action", request.action);
         let resource = uid("resource", request.resource);
         let typed = request.context.as_ref().filter(|given| given.cedar_json.is_empty());
         let read = typed.map(|given| {
-            let context = reader.fields("context", given.values.clone(), 1)?;
+            let context = reader.fields(&Path::root("context"), given.values.clone(), 1)?;
             Ok((Arc::new(context), reader.values()))
         });
         Self {
@@ -101,6 +102,6 @@ fn uid(
 ) -> Result<Arc<EntityUID>, WireError> {
     match (own, shared) {
         (None, Some(shared)) => shared.clone(),
-        (own, _) => reader.uid(field, own),
+        (own, _) => reader.uid(&Path::root(field), own),
     }
 }

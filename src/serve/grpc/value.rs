@@ -1,6 +1,7 @@
 //! Protobuf values to Cedar values, within limits.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::Eid;
@@ -12,6 +13,7 @@ use super::status::WireError;
 use crate::engine::Snapshot;
 use crate::engine::query::entity_type;
 use crate::engine::value::Extension;
+use crate::engine::value::ExtensionError;
 use crate::engine::value::datetime_from_millis;
 use crate::pdp::AskError;
 use crate::proto::v1;
@@ -53,12 +55,12 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When it is missing, incomplete or of an unknown type.
-    pub fn uid(&self, field: &str, entity: Option<v1::EntityRef>) -> Result<Arc<EntityUID>, WireError> {
+    pub fn uid(&self, field: &Path<'_>, entity: Option<v1::EntityRef>) -> Result<Arc<EntityUID>, WireError> {
         let Some(entity) = entity else {
-            return Err(WireError::new(field, "is missing", "it is required"));
+            return Err(WireError::new(field.to_string(), "is missing", "it is required"));
         };
-        self.named(&entity.r#type, || format!("{field}.type"))?;
-        self.short(&entity.id, || format!("{field}.id"))?;
+        self.named(&entity.r#type, &field.name("type"))?;
+        self.short(&entity.id, &field.name("id"))?;
         let entity_type = entity_type(self.snapshot, field, &entity.r#type)
             .map_err(|error| WireError::from(AskError::from(error)))?;
         let id = Eid::new(SmolStr::from(entity.id));
@@ -71,80 +73,124 @@ impl<'a> Reader<'a> {
     /// The first bad value, by its path.
     pub fn fields(
         &mut self,
-        field: &str,
+        field: &Path<'_>,
         fields: BTreeMap<String, v1::Value>,
         depth: usize,
     ) -> Result<BTreeMap<SmolStr, Value>, WireError> {
         fields
             .into_iter()
             .map(|(name, value)| {
-                self.named(&name, || format!("{field}[..]"))?;
-                let value = self.value(&|| format!("{field}.{name}"), value, depth)?;
+                self.named(&name, &field.name("(name)"))?;
+                let value = self.value(&field.name(&name), value, depth)?;
                 Ok((SmolStr::from(name), value))
             })
             .collect()
     }
 
-    fn value(
-        &mut self,
-        field: &dyn Fn() -> String,
-        value: v1::Value,
-        depth: usize,
-    ) -> Result<Value, WireError> {
+    fn value(&mut self, field: &Path<'_>, value: v1::Value, depth: usize) -> Result<Value, WireError> {
         self.values += 1;
         if self.values > self.limits.values_max {
-            return Err(WireError::too_much(field(), "values", self.limits.values_max, "values_max"));
+            return Err(WireError::too_much(field.to_string(), "values", self.limits.values_max, "values_max"));
         }
         if depth > self.limits.depth_max {
-            return Err(WireError::too_much(field(), "levels", self.limits.depth_max, "depth_max"));
+            return Err(WireError::too_much(field.to_string(), "levels", self.limits.depth_max, "depth_max"));
         }
         let Some(kind) = value.kind else {
-            return Err(WireError::new(field(), "has no value", "set one of its kinds"));
+            return Err(WireError::new(field.to_string(), "has no value", "set one of its kinds"));
+        };
+        let bad = |error: ExtensionError| {
+            WireError::new(field.to_string(), format!("is bad: {error}"), "see Cedar's extension types")
         };
         let extension = |extension: Extension, text: &str| {
             self.short(text, field)?;
-            extension
-                .parse(text)
-                .map_err(|error| WireError::new(field(), format!("is bad: {error}"), "see Cedar's extension types"))
+            extension.parse(text).map_err(bad)
         };
         Ok(match kind {
             Kind::Bool(value) => value.into(),
             Kind::Long(value) => value.into(),
             Kind::String(value) => SmolStr::from(value).into(),
-            Kind::Entity(entity) => EntityUID::clone(&*self.uid(&field(), Some(entity))?).into(),
+            Kind::Entity(entity) => Value::new(self.uid(field, Some(entity))?, None),
             Kind::Set(set) => {
-                let elements = set
-                    .elements
-                    .into_iter()
-                    .enumerate()
-                    .map(|(at, element)| self.value(&|| format!("{}[{at}]", field()), element, depth + 1));
+                let elements = set.elements.into_iter().enumerate();
+                let elements = elements.map(|(at, element)| self.value(&field.index(at), element, depth + 1));
                 Value::set(elements.collect::<Result<Vec<_>, _>>()?, None)
             }
             Kind::Record(record) => {
-                Value::record_arc(Arc::new(self.fields(&field(), record.fields, depth + 1)?), None)
+                Value::record_arc(Arc::new(self.fields(field, record.fields, depth + 1)?), None)
             }
             Kind::Ip(text) => extension(Extension::Ip, &text)?,
             Kind::Decimal(text) => extension(Extension::Decimal, &text)?,
             Kind::Datetime(text) => extension(Extension::Datetime, &text)?,
             Kind::Duration(text) => extension(Extension::Duration, &text)?,
-            Kind::DatetimeMillis(millis) => datetime_from_millis(millis)
-                .map_err(|error| WireError::new(field(), format!("is bad: {error}"), "see Cedar's datetime"))?,
+            Kind::DatetimeMillis(millis) => datetime_from_millis(millis).map_err(bad)?,
         })
     }
 
     /// A name must be there and within the limit.
-    fn named(&self, name: &str, field: impl Fn() -> String) -> Result<(), WireError> {
+    fn named(&self, name: &str, field: &Path<'_>) -> Result<(), WireError> {
         if name.is_empty() {
-            return Err(WireError::new(field(), "is empty", "it is required"));
+            return Err(WireError::new(field.to_string(), "is empty", "it is required"));
         }
         self.short(name, field)
     }
 
-    fn short(&self, text: &str, field: impl Fn() -> String) -> Result<(), WireError> {
+    fn short(&self, text: &str, field: &Path<'_>) -> Result<(), WireError> {
         if text.len() > self.limits.id_bytes_max {
             let limit = self.limits.id_bytes_max;
-            return Err(WireError::too_much(field(), "bytes", limit, "id_bytes_max"));
+            return Err(WireError::too_much(field.to_string(), "bytes", limit, "id_bytes_max"));
         }
         Ok(())
+    }
+}
+
+/// Where in a request something is: written out only when it is at fault.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Name(&'a str),
+    Index(usize),
+}
+
+impl<'a> Path<'a> {
+    /// A field of the request itself.
+    pub fn root(name: &'a str) -> Self {
+        Self {
+            parent: None,
+            step: Step::Name(name),
+        }
+    }
+
+    /// A field below this one.
+    pub fn name(&'a self, name: &'a str) -> Self {
+        Self {
+            parent: Some(self),
+            step: Step::Name(name),
+        }
+    }
+
+    /// An element of this one.
+    pub fn index(&'a self, at: usize) -> Self {
+        Self {
+            parent: Some(self),
+            step: Step::Index(at),
+        }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        match (self.step, self.parent) {
+            (Step::Name(name), None) => f.write_str(name),
+            (Step::Name(name), Some(_)) => write!(f, ".{name}"),
+            (Step::Index(at), _) => write!(f, "[{at}]"),
+        }
     }
 }

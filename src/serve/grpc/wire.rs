@@ -11,6 +11,7 @@ use cedar_policy_core::ast::PartialValue;
 
 use super::status::Refusal;
 use super::status::WireError;
+use super::value::Path;
 use super::value::Reader;
 use crate::engine::Cause;
 use crate::engine::Outcome;
@@ -42,7 +43,7 @@ pub(super) fn context(
     let Some(given) = given else {
         return Ok(Context::new());
     };
-    let mut context = reader.fields("context", given.values, 1)?;
+    let mut context = reader.fields(&Path::root("context"), given.values, 1)?;
     if !given.cedar_json.is_empty() {
         let json = parse_json("context.cedar_json", &given.cedar_json)?;
         for (name, value) in context_from_json(snapshot, action, json, &json_limits(limits))? {
@@ -100,7 +101,7 @@ pub(super) fn overlay(
         return Err(WireError::too_much("entities", "entities", limit, "entities_max"));
     }
     for (at, given) in typed.into_iter().enumerate() {
-        entities.push(entity(reader, limits, &format!("entities[{at}]"), given)?);
+        entities.push(entity(reader, limits, &Path::root("entities").index(at), given)?);
     }
     Ok(entities.into())
 }
@@ -108,12 +109,12 @@ pub(super) fn overlay(
 fn entity(
     reader: &mut Reader<'_>,
     limits: &Limits,
-    field: &str,
+    field: &Path<'_>,
     given: v1::Entity,
 ) -> Result<Entity, WireError> {
-    let uid = reader.uid(&format!("{field}.uid"), given.uid)?;
+    let uid = reader.uid(&field.name("uid"), given.uid)?;
     if given.parents.len() > limits.entities_max {
-        let field = format!("{field}.parents");
+        let field = field.name("parents").to_string();
         return Err(WireError::too_much(field, "parents", limits.entities_max, "entities_max"));
     }
     let parents = given
@@ -121,13 +122,13 @@ fn entity(
         .into_iter()
         .enumerate()
         .map(|(at, parent)| {
-            let parent = reader.uid(&format!("{field}.parents[{at}]"), Some(parent))?;
+            let parent = reader.uid(&field.name("parents").index(at), Some(parent))?;
             Ok(Arc::unwrap_or_clone(parent))
         })
         .collect::<Result<HashSet<_>, WireError>>()?;
     let whole = |(name, value)| (name, PartialValue::Value(value));
-    let attributes = reader.fields(&format!("{field}.attributes"), given.attributes, 1)?;
-    let tags = reader.fields(&format!("{field}.tags"), given.tags, 1)?;
+    let attributes = reader.fields(&field.name("attributes"), given.attributes, 1)?;
+    let tags = reader.fields(&field.name("tags"), given.tags, 1)?;
     Ok(Entity::new_with_attr_partial_value(
         Arc::unwrap_or_clone(uid),
         attributes.into_iter().map(whole),
