@@ -113,7 +113,7 @@ fn bad_questions() -> Vec<(&'static str, &'static str, Spoil)> {
             "limits.values_max",
             set("session", Kind::Set(v1::SetValue { elements: vec![value(Kind::Long(1)); 5000] })),
         ),
-        ("context.cedar_json", "bad", Box::new(|r| r.context.as_mut().unwrap().cedar_json = "{".to_owned())),
+        ("context.cedar_json", "is not JSON", Box::new(|r| r.context.as_mut().unwrap().cedar_json = "{".to_owned())),
         ("context.now", "in `values` and in `cedar_json`", Box::new(|r| {
             r.context.as_mut().unwrap().cedar_json =
                 r#"{"now": {"__extn": {"fn": "datetime", "arg": "2026-11-22"}}}"#.to_owned();

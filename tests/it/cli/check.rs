@@ -485,6 +485,7 @@ fn invalid_policies() {
      1 │ permit (principal, action resource);
        ·                           ────────
        ╰────
+      help: is something missing here, or just before?
 
     error: the policy directory has 1 fault
     ");
