@@ -3,7 +3,13 @@
 //! Each measured call decides the next of 1,024 different questions, half of
 //! them denied, so that no branch predictor or cache knows the answer.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark may fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark may fail"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +40,8 @@ fn main() {
 
 /// Worlds take seconds to make, so each is made once.
 fn made(shape: Shape, policies: usize) -> &'static World {
-    static WORLDS: LazyLock<Mutex<BTreeMap<(u8, usize), &'static World>>> = LazyLock::new(Mutex::default);
+    static WORLDS: LazyLock<Mutex<BTreeMap<(u8, usize), &'static World>>> =
+        LazyLock::new(Mutex::default);
     WORLDS
         .lock()
         .entry((shape as u8, policies))
@@ -85,7 +92,12 @@ fn deodar_with_carried_entity(bencher: Bencher<'_, '_>) {
 fn cedar_authorizer(bencher: Bencher<'_, '_>, policies: usize) {
     let world = made(Shape::Spread, policies);
     let mut set = ast::PolicySet::new();
-    for policy in world.snapshot.rules().iter().chain(world.view.links().iter()) {
+    for policy in world
+        .snapshot
+        .rules()
+        .iter()
+        .chain(world.view.links().iter())
+    {
         set.add(policy.cedar.clone()).unwrap();
     }
     let set = cedar_policy::PolicySet::from(set);
@@ -93,9 +105,17 @@ fn cedar_authorizer(bencher: Bencher<'_, '_>, policies: usize) {
     let authorizer = cedar_policy::Authorizer::new();
     let questions = world.questions(QUESTIONS);
     for query in questions.iter().take(64) {
-        let ours = decide(&world.snapshot, &world.view, query).unwrap().is_allow();
-        let theirs = authorizer.is_authorized(&request(query), &set, &entities).decision();
-        assert_eq!(ours, theirs == cedar_policy::Decision::Allow, "the two disagree");
+        let ours = decide(&world.snapshot, &world.view, query)
+            .unwrap()
+            .is_allow();
+        let theirs = authorizer
+            .is_authorized(&request(query), &set, &entities)
+            .decision();
+        assert_eq!(
+            ours,
+            theirs == cedar_policy::Decision::Allow,
+            "the two disagree"
+        );
     }
     let requests = questions.iter().map(request).collect();
     bencher
@@ -104,7 +124,10 @@ fn cedar_authorizer(bencher: Bencher<'_, '_>, policies: usize) {
 }
 
 fn request(query: &Query) -> cedar_policy::Request {
-    let known = |uid: &Arc<ast::EntityUID>| EntityUIDEntry::Known { euid: Arc::clone(uid), loc: None };
+    let known = |uid: &Arc<ast::EntityUID>| EntityUIDEntry::Known {
+        euid: Arc::clone(uid),
+        loc: None,
+    };
     ast::Request::new_unchecked(
         known(&query.principal),
         known(&query.action),
@@ -119,9 +142,18 @@ fn query_with_6_context_keys(bencher: Bencher<'_, '_>) {
     let world = made(Shape::Spread, 1_000);
     let parts = world.questions(QUESTIONS);
     let snapshot = &world.snapshot;
-    bencher.with_inputs(in_turn(parts)).bench_local_values(|parts| {
-        Query::new(snapshot, parts.principal, parts.action, parts.resource, parts.context, parts.overlay)
-    });
+    bencher
+        .with_inputs(in_turn(parts))
+        .bench_local_values(|parts| {
+            Query::new(
+                snapshot,
+                parts.principal,
+                parts.action,
+                parts.resource,
+                parts.context,
+                parts.overlay,
+            )
+        });
 }
 
 #[divan::bench(sample_count = 300)]

@@ -2,7 +2,13 @@
 //! machine is: `cargo bench --bench decide_instructions`. Needs valgrind and
 //! `gungraun-runner` of the version in `Cargo.lock`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark may fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark may fail"
+)]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -57,17 +63,39 @@ fn decide_miss((world, query): (&'static World, Query)) -> (Decision, Query) {
 #[library_benchmark(setup = asked)]
 #[bench::with_6_context_keys(1_000)]
 fn build_query((world, parts): (&'static World, Query)) -> Query {
-    let Query { principal, action, resource, context, overlay } = parts;
-    Query::new(&world.snapshot, principal, action, resource, context, overlay).unwrap()
+    let Query {
+        principal,
+        action,
+        resource,
+        context,
+        overlay,
+    } = parts;
+    Query::new(
+        &world.snapshot,
+        principal,
+        action,
+        resource,
+        context,
+        overlay,
+    )
+    .unwrap()
 }
 
 /// A decision point with policies in force, and an encoded question.
 fn served(policies: usize) -> (&'static Pdp, Vec<u8>) {
     let World { snapshot, view, .. } = World::new(Shape::Spread, policies);
     let counters = Arc::new(Counters::default());
-    let settings = Settings { trust_caller_time: true, ..Settings::default() };
+    let settings = Settings {
+        trust_caller_time: true,
+        ..Settings::default()
+    };
     let pdp: &'static Pdp = Box::leak(Box::new(Pdp::new(settings, counters)));
-    pdp.state().publish(Active::new(snapshot, view, "bench".to_owned(), UNIX_EPOCH + Duration::from_secs(1)));
+    pdp.state().publish(Active::new(
+        snapshot,
+        view,
+        "bench".to_owned(),
+        UNIX_EPOCH + Duration::from_secs(1),
+    ));
     let question = question().encode_to_vec();
     for _ in 0..16 {
         drop(wire_to_response((pdp, question.clone())));
@@ -77,7 +105,10 @@ fn served(policies: usize) -> (&'static Pdp, Vec<u8>) {
 
 fn question() -> v1::AuthorizeRequest {
     let entity = |kind: &str, id: &str| {
-        Some(v1::EntityRef { r#type: format!("Bench::{kind}"), id: id.to_owned() })
+        Some(v1::EntityRef {
+            r#type: format!("Bench::{kind}"),
+            id: id.to_owned(),
+        })
     };
     let value = |kind| v1::Value { kind: Some(kind) };
     let text = |text: &str| text.to_owned();
@@ -87,12 +118,21 @@ fn question() -> v1::AuthorizeRequest {
         resource: entity("Device", "d1"),
         context: Some(v1::Context {
             values: [
-                (text("now"), value(v1::value::Kind::DatetimeMillis(1_795_305_600_000))),
+                (
+                    text("now"),
+                    value(v1::value::Kind::DatetimeMillis(1_795_305_600_000)),
+                ),
                 (text("ip"), value(v1::value::Kind::Ip(text("10.20.1.2")))),
                 (text("mfa"), value(v1::value::Kind::Bool(true))),
                 (text("risk"), value(v1::value::Kind::Long(20))),
-                (text("channel"), value(v1::value::Kind::String(text("portal")))),
-                (text("purpose"), value(v1::value::Kind::String(text("maintenance")))),
+                (
+                    text("channel"),
+                    value(v1::value::Kind::String(text("portal"))),
+                ),
+                (
+                    text("purpose"),
+                    value(v1::value::Kind::String(text("maintenance"))),
+                ),
             ]
             .into(),
             cedar_json: String::new(),

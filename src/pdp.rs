@@ -261,7 +261,11 @@ impl Pinned<'_> {
         if settings.keep_for.is_zero() || !decision.errors.is_empty() {
             return Duration::ZERO;
         }
-        if self.snapshot().projection(&query.action).reads_context("now") {
+        if self
+            .snapshot()
+            .projection(&query.action)
+            .reads_context("now")
+        {
             return settings.keep_for.min(settings.time_resolution);
         }
         settings.keep_for

@@ -167,7 +167,12 @@ impl Server {
         let seats = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
         for listener in bind(&config).await? {
             places.push(listener.place());
-            let incoming = Incoming::new(listener, Arc::clone(&seats), connections_max, Arc::clone(&counters));
+            let incoming = Incoming::new(
+                listener,
+                Arc::clone(&seats),
+                connections_max,
+                Arc::clone(&counters),
+            );
             let grpc = Grpc {
                 pdp: Arc::clone(&pdp),
                 phase: follower.clone(),
@@ -249,7 +254,8 @@ fn limits(limits: &config::Limits) -> Limits {
         depth_max: limits.depth_max,
         values_max: limits.values_max,
         connections_max: limits.connections_max,
-        streams_per_connection_max: u32::try_from(limits.streams_per_connection_max).unwrap_or(u32::MAX),
+        streams_per_connection_max: u32::try_from(limits.streams_per_connection_max)
+            .unwrap_or(u32::MAX),
         deadline_max: limits.deadline_max,
     }
 }
@@ -307,7 +313,9 @@ async fn serve_http(
         phase.wait_for(|phase| *phase == Phase::Draining).await.ok();
     };
     tasks.spawn(async move {
-        let served = axum::serve(listener, routes).with_graceful_shutdown(draining).await;
+        let served = axum::serve(listener, routes)
+            .with_graceful_shutdown(draining)
+            .await;
         served.map_err(|error| RunError::Transport(error.to_string()))
     });
     Ok(bound)
@@ -321,7 +329,10 @@ async fn control_line(
 ) -> Result<Control, RunError> {
     let path = &config.policies.path;
     // Watching starts before reading, so that no change falls between the two.
-    let watch = config.policies.watch.then(|| Watch::new(path, config.policies.debounce));
+    let watch = config
+        .policies
+        .watch
+        .then(|| Watch::new(path, config.policies.debounce));
     let watch = watch.transpose().map_err(|error| RunError::Watch {
         path: path.clone(),
         error,

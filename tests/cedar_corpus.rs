@@ -54,9 +54,13 @@ fn cedar_corpus() {
     let root = if let Ok(folder) = std::env::var("DEODAR_CEDAR_CORPUS") {
         PathBuf::from(folder)
     } else {
-        let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cedar-corpus.tar.gz");
+        let archive =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cedar-corpus.tar.gz");
         if !archive.is_file() {
-            eprintln!("skipped: no {} and no DEODAR_CEDAR_CORPUS", archive.display());
+            eprintln!(
+                "skipped: no {} and no DEODAR_CEDAR_CORPUS",
+                archive.display()
+            );
             return;
         }
         unpacked = unpack(&archive);
@@ -77,8 +81,18 @@ fn cedar_corpus() {
     for skipped in tally.skipped.iter().take(SHOWN_MAX) {
         eprintln!("skipped: {skipped}");
     }
-    let shown = tally.mismatches.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>();
-    assert!(shown.is_empty(), "{} mismatches:\n{}", tally.mismatches.len(), shown.join("\n"));
+    let shown = tally
+        .mismatches
+        .iter()
+        .take(SHOWN_MAX)
+        .cloned()
+        .collect::<Vec<_>>();
+    assert!(
+        shown.is_empty(),
+        "{} mismatches:\n{}",
+        tally.mismatches.len(),
+        shown.join("\n")
+    );
     assert!(tally.requests > 0, "no request in {} cases", cases.len());
     assert!(
         tally.skipped.len() * 100 <= tally.requests,
@@ -106,13 +120,16 @@ fn cases(root: &Path) -> Vec<PathBuf> {
     let mut open = vec![root.to_owned()];
     let mut found = Vec::new();
     while let Some(folder) = open.pop() {
-        let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let entries = std::fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         for entry in entries {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
                 open.push(path);
-            } else if is_case_name(&name) && parse(&path).is_some_and(|case| case["requests"].is_array()) {
+            } else if is_case_name(&name)
+                && parse(&path).is_some_and(|case| case["requests"].is_array())
+            {
                 found.push(path);
             }
         }
@@ -189,7 +206,8 @@ impl Case {
         let (schema, _) = Schema::from_cedarschema_str(&schema).map_err(show)?;
         let entities = Entities::from_json_str(&entities, Some(&schema)).map_err(show)?;
         // What Cedar loads, the engine must load: from here on nothing is skipped.
-        let snapshot = compile(&files).unwrap_or_else(|faults| panic!("{}: {faults:?}", path.display()));
+        let snapshot =
+            compile(&files).unwrap_or_else(|faults| panic!("{}: {faults:?}", path.display()));
         let view = directory::load(&snapshot, &files)
             .unwrap_or_else(|faults| panic!("{}: {faults:?}", path.display()));
         Ok(Self {
@@ -229,7 +247,8 @@ fn run(root: &Path, path: &Path, tally: &mut Tally) {
     for request in case.json["requests"].as_array().unwrap() {
         match Asked::new(&case, request) {
             Ok(asked) => {
-                let (expected, cedar, ours) = (expected(request), asked.cedar(&case), asked.ours(&case));
+                let (expected, cedar, ours) =
+                    (expected(request), asked.cedar(&case), asked.ours(&case));
                 tally.requests += 1;
                 tally.allows += usize::from(ours.allow);
                 tally.with_errors += usize::from(!ours.errors.is_empty());
@@ -241,7 +260,11 @@ fn run(root: &Path, path: &Path, tally: &mut Tally) {
                     ));
                 }
             }
-            Err(error) => tally.skipped.push(format!("{}: {}: {error}", path.display(), request["description"])),
+            Err(error) => tally.skipped.push(format!(
+                "{}: {}: {error}",
+                path.display(),
+                request["description"]
+            )),
         }
     }
 }
@@ -275,13 +298,17 @@ impl Asked {
         let uid = |key: &str| EntityUid::from_json(json[key].clone()).map_err(show);
         let (principal, action, resource) = (uid("principal")?, uid("action")?, uid("resource")?);
         let context =
-            Context::from_json_value(json["context"].clone(), Some((&case.schema, &action))).map_err(show)?;
+            Context::from_json_value(json["context"].clone(), Some((&case.schema, &action)))
+                .map_err(show)?;
         let core = |uid: &EntityUid| -> Arc<ast::EntityUID> { Arc::new(uid.as_ref().clone()) };
         let values = match context.as_ref() {
             ast::Context::Value(values) => Arc::clone(values),
             ast::Context::RestrictedResidual(_) => return Err("a partial context".to_owned()),
         };
-        let is_checked = json.get("validateRequest").and_then(Json::as_bool).unwrap_or(true);
+        let is_checked = json
+            .get("validateRequest")
+            .and_then(Json::as_bool)
+            .unwrap_or(true);
         let query = Query {
             principal: core(&principal),
             action: core(&action),
@@ -300,22 +327,36 @@ impl Asked {
                 context,
                 overlay,
             } = query.clone();
-            Query::new(&case.snapshot, principal, action, resource, context, overlay)
-                .unwrap_or_else(|error| panic!("{json}: {error}"));
+            Query::new(
+                &case.snapshot,
+                principal,
+                action,
+                resource,
+                context,
+                overlay,
+            )
+            .unwrap_or_else(|error| panic!("{json}: {error}"));
         }
         Ok(Self { request, query })
     }
 
     fn cedar(&self, case: &Case) -> Answer {
-        let response = Authorizer::new().is_authorized(&self.request, &case.policies, &case.entities);
+        let response =
+            Authorizer::new().is_authorized(&self.request, &case.policies, &case.entities);
         Answer {
             allow: response.decision() == cedar_policy::Decision::Allow,
-            reasons: response.diagnostics().reason().map(ToString::to_string).collect(),
+            reasons: response
+                .diagnostics()
+                .reason()
+                .map(ToString::to_string)
+                .collect(),
             errors: response
                 .diagnostics()
                 .errors()
                 .map(|error| match error {
-                    AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
+                    AuthorizationError::PolicyEvaluationError(error) => {
+                        error.policy_id().to_string()
+                    }
                 })
                 .collect(),
         }
@@ -327,8 +368,16 @@ impl Asked {
         let id = |id: &str| id.replacen("p.cedar#", "policy", 1);
         Answer {
             allow: decision.is_allow(),
-            reasons: decision.policies.iter().map(|policy| id(&policy.id)).collect(),
-            errors: decision.errors.iter().map(|error| id(&error.policy.id)).collect(),
+            reasons: decision
+                .policies
+                .iter()
+                .map(|policy| id(&policy.id))
+                .collect(),
+            errors: decision
+                .errors
+                .iter()
+                .map(|error| id(&error.policy.id))
+                .collect(),
         }
     }
 }

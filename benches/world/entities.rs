@@ -29,18 +29,36 @@ pub(super) fn text(size: Size) -> String {
     let mut text = String::from("[");
     // Teams and sites stand below a department and a region each.
     for department in 0..=size.teams / 10 {
-        entity(&mut text, "Team", &format!("department-{department}"), "", &[]);
+        entity(
+            &mut text,
+            "Team",
+            &format!("department-{department}"),
+            "",
+            &[],
+        );
     }
     for team in 0..size.teams {
         let department = format!("department-{}", team / 10);
-        entity(&mut text, "Team", &format!("t{team}"), "", &[("Team", department)]);
+        entity(
+            &mut text,
+            "Team",
+            &format!("t{team}"),
+            "",
+            &[("Team", department)],
+        );
     }
     for region in 0..=size.sites / 10 {
         entity(&mut text, "Site", &format!("region-{region}"), "", &[]);
     }
     for site in 0..size.sites {
         let region = format!("region-{}", site / 10);
-        entity(&mut text, "Site", &format!("s{site}"), "", &[("Site", region)]);
+        entity(
+            &mut text,
+            "Site",
+            &format!("s{site}"),
+            "",
+            &[("Site", region)],
+        );
         entity(&mut text, "Group", &format!("g{site}"), "", &[]);
     }
     for user in 0..size.users {
@@ -50,7 +68,11 @@ pub(super) fn text(size: Size) -> String {
             1 + user % 28,
         );
         let teams = [0, 1].map(|which| ("Team", format!("t{}", team_of(user, which, size))));
-        let teams = if teams[0] == teams[1] { &teams[..1] } else { &teams[..] };
+        let teams = if teams[0] == teams[1] {
+            &teams[..1]
+        } else {
+            &teams[..]
+        };
         entity(&mut text, "User", &format!("u{user}"), &attributes, teams);
     }
     for device in 0..size.devices {
@@ -64,7 +86,13 @@ pub(super) fn text(size: Size) -> String {
             ("Site", format!("s{}", site_of(device, size))),
             ("Group", format!("g{}", group_of(device, size))),
         ];
-        entity(&mut text, "Device", &format!("d{device}"), &attributes, &parents);
+        entity(
+            &mut text,
+            "Device",
+            &format!("d{device}"),
+            &attributes,
+            &parents,
+        );
     }
     text.push(']');
     text

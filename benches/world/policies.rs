@@ -29,7 +29,10 @@ pub(super) const ACTIONS: [&str; 4] = ["read", "write", "configure", "restart"];
 
 /// The user and the device that policy `number` is about.
 pub(super) fn subject(number: usize, size: Size) -> (usize, usize) {
-    (spread(number, 1, size.users), spread(number, 2, size.devices))
+    (
+        spread(number, 1, size.users),
+        spread(number, 2, size.devices),
+    )
 }
 
 /// The action that policy `number` is about.
@@ -82,9 +85,15 @@ fn spread_scope(number: usize, size: Size) -> String {
     let team = team_of(user, number % 2, size);
     let (site, group) = (site_of(device, size), group_of(device, size));
     match number % 8 {
-        0 => format!("principal == Bench::User::\"u{user}\", {one}, resource == Bench::Device::\"d{device}\""),
-        1 => format!("principal in Bench::Team::\"t{team}\", {one}, resource == Bench::Device::\"d{device}\""),
-        2 => format!("principal == Bench::User::\"u{user}\", {one}, resource in Bench::Site::\"s{site}\""),
+        0 => format!(
+            "principal == Bench::User::\"u{user}\", {one}, resource == Bench::Device::\"d{device}\""
+        ),
+        1 => format!(
+            "principal in Bench::Team::\"t{team}\", {one}, resource == Bench::Device::\"d{device}\""
+        ),
+        2 => format!(
+            "principal == Bench::User::\"u{user}\", {one}, resource in Bench::Site::\"s{site}\""
+        ),
         3 => format!(
             "principal in Bench::Team::\"t{team}\", action in [Bench::Action::\"{action}\", Bench::Action::\"read\"], \
              resource in Bench::Group::\"g{group}\""
@@ -94,7 +103,9 @@ fn spread_scope(number: usize, size: Size) -> String {
              resource is Bench::Device in Bench::Site::\"s{site}\""
         ),
         5 => format!("principal == Bench::User::\"u{user}\", {one}, resource is Bench::Device"),
-        _ => format!("principal, action in Bench::Action::\"any\", resource == Bench::Device::\"d{device}\""),
+        _ => format!(
+            "principal, action in Bench::Action::\"any\", resource == Bench::Device::\"d{device}\""
+        ),
     }
 }
 

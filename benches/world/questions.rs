@@ -47,12 +47,22 @@ pub(super) fn with_entity(world: &World, number: usize) -> Query {
 /// Six keys, one of them an address.
 pub(super) fn context(number: usize) -> Context {
     let is_good = number % 2 == 0;
-    let address = if is_good { format!("10.20.{}.{}", number % 200, number % 250) } else { "192.0.2.7".to_owned() };
+    let address = if is_good {
+        format!("10.20.{}.{}", number % 200, number % 250)
+    } else {
+        "192.0.2.7".to_owned()
+    };
     Context::from([
         ("now".into(), datetime_from_millis(NOW).expect("a time")),
-        ("ip".into(), Extension::Ip.parse(&address).expect("an address")),
+        (
+            "ip".into(),
+            Extension::Ip.parse(&address).expect("an address"),
+        ),
         ("mfa".into(), Value::from(number % 4 == 2)),
-        ("risk".into(), Value::from(if number % 8 == 3 { 95 } else { 20 })),
+        (
+            "risk".into(),
+            Value::from(if number % 8 == 3 { 95 } else { 20 }),
+        ),
         ("channel".into(), Value::from("portal")),
         ("purpose".into(), Value::from("maintenance")),
     ])
@@ -63,7 +73,11 @@ fn parties(world: &World, number: usize) -> (usize, usize, &'static str) {
     let policy = spread(number, 7, size.policies);
     if number % 4 == 3 {
         let action = ACTIONS[spread(number, 8, ACTIONS.len())];
-        return (spread(number, 9, size.users), spread(number, 10, size.devices), action);
+        return (
+            spread(number, 9, size.users),
+            spread(number, 10, size.devices),
+            action,
+        );
     }
     let (user, device) = subject(policy, size);
     match size.shape {

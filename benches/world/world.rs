@@ -47,7 +47,14 @@ impl Size {
             Shape::OneTeam => policies.max(2000),
             Shape::Spread | Shape::Grid => (policies / 4).max(2000),
         };
-        Self { shape, policies, users: (policies / 8).max(400), devices, teams, sites }
+        Self {
+            shape,
+            policies,
+            users: (policies / 8).max(400),
+            devices,
+            teams,
+            sites,
+        }
     }
 }
 
@@ -66,20 +73,29 @@ impl World {
     pub fn new(shape: Shape, policies: usize) -> Self {
         let size = Size::of(shape, policies);
         let files = files(size);
-        let snapshot = compile(&files).unwrap_or_else(|faults| panic!("the world is bad: {:?}", faults.first()));
+        let snapshot = compile(&files)
+            .unwrap_or_else(|faults| panic!("the world is bad: {:?}", faults.first()));
         let view = directory::load(&snapshot, &files)
             .unwrap_or_else(|faults| panic!("the world is bad: {:?}", faults.first()));
-        Self { snapshot, view, size }
+        Self {
+            snapshot,
+            view,
+            size,
+        }
     }
 
     /// So many different questions, allowed and denied ones in turn.
     pub fn questions(&self, count: usize) -> Vec<Query> {
-        (0..count).map(|number| questions::question(self, number)).collect()
+        (0..count)
+            .map(|number| questions::question(self, number))
+            .collect()
     }
 
     /// The same questions, each carrying one entity: the device that is asked about.
     pub fn questions_with_entity(&self, count: usize) -> Vec<Query> {
-        (0..count).map(|number| questions::with_entity(self, number)).collect()
+        (0..count)
+            .map(|number| questions::with_entity(self, number))
+            .collect()
     }
 
     /// The context of a question: six keys, one of them an address.

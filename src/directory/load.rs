@@ -75,7 +75,9 @@ fn entities(
                 Some(first) => {
                     let fault = place.fault(format!("`{}` is defined twice", entity.uid()));
                     let other = first.fault("").place();
-                    faults.push(fault.with_hint(format!("the other definition is at {other}; remove one")));
+                    faults.push(
+                        fault.with_hint(format!("the other definition is at {other}; remove one")),
+                    );
                 }
             }
         }
@@ -89,12 +91,16 @@ fn entities(
         }
         Err(error) => {
             let message = chain(&error);
-            let place = places.iter().find(|(uid, _)| message.contains(&format!("`{uid}`")));
+            let place = places
+                .iter()
+                .find(|(uid, _)| message.contains(&format!("`{uid}`")));
             let fault = match place {
                 Some((_, place)) => place.fault(message),
                 None => Fault::of_file("entities", message),
             };
-            faults.push(fault.with_hint("no entity may be its own ancestor: remove one of the parents"));
+            faults.push(
+                fault.with_hint("no entity may be its own ancestor: remove one of the parents"),
+            );
             cedar_policy_core::entities::Entities::new()
         }
     }
@@ -120,8 +126,8 @@ fn parse(
     schema: Option<&cedar_policy::Schema>,
 ) -> Result<Vec<(Entity, Place)>, Vec<Fault>> {
     let hint = r#"write [{"uid": {"type": "..", "id": ".."}, "attrs": {}, "parents": []}]"#;
-    let values: Vec<serde_json::Value> =
-        serde_json::from_str(text).map_err(|error| vec![json_fault(file, text, &error).with_hint(hint)])?;
+    let values: Vec<serde_json::Value> = serde_json::from_str(text)
+        .map_err(|error| vec![json_fault(file, text, &error).with_hint(hint)])?;
     let file: Arc<str> = file.into();
     let mut faults = Vec::new();
     let mut entities = Vec::new();
@@ -145,7 +151,11 @@ fn parse(
             }
         }
     }
-    if faults.is_empty() { Ok(entities) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(entities)
+    } else {
+        Err(faults)
+    }
 }
 
 /// An error with everything that caused it, on one line.

@@ -65,7 +65,10 @@ impl Reads {
             self.tags.get_or_insert_default().merge(tags);
         }
         for (name, reads) in &other.attributes {
-            self.attributes.entry(name.clone()).or_default().merge(reads);
+            self.attributes
+                .entry(name.clone())
+                .or_default()
+                .merge(reads);
         }
     }
 }
@@ -331,7 +334,11 @@ mod tests {
     }
 
     fn reads(condition: &str, root: &Root) -> Reads {
-        access(condition).roots.get(root).cloned().unwrap_or_default()
+        access(condition)
+            .roots
+            .get(root)
+            .cloned()
+            .unwrap_or_default()
     }
 
     #[test]
@@ -353,7 +360,9 @@ mod tests {
         assert!(owner.ancestors && owner.value && owner.needs_entity());
         assert!(principal.attributes["site"].needs_entity());
         assert!(!principal.value);
-        let tags = reads(r#"resource.getTag("x").a"#, &Root::Resource).tags.unwrap();
+        let tags = reads(r#"resource.getTag("x").a"#, &Root::Resource)
+            .tags
+            .unwrap();
         assert!(tags.attributes.contains_key("a"));
         assert!(reads(r#"resource.hasTag("x")"#, &Root::Resource).needs_entity());
         assert!(!reads("principal == resource", &Root::Resource).needs_entity());

@@ -53,14 +53,20 @@ fn compile_here(files: &Files) -> Result<Snapshot, Vec<Fault>> {
         match manifest.validate {
             Validation::Strict => compiler.validate(schema),
             Validation::Off => {
-                let fault = Fault::of_file("manifest.toml", "policies are not checked against the schema")
-                    .with_hint("remove `validate = \"off\"`, which is for experiments");
+                let fault = Fault::of_file(
+                    "manifest.toml",
+                    "policies are not checked against the schema",
+                )
+                .with_hint("remove `validate = \"off\"`, which is for experiments");
                 compiler.warnings.push(fault.as_warning());
             }
         }
     } else if files.with_role(Role::Schema).next().is_none() {
-        let fault = Fault::of_file("schema", "there is no schema: policies and requests are not checked")
-            .with_hint("add a `*.cedarschema` file");
+        let fault = Fault::of_file(
+            "schema",
+            "there is no schema: policies and requests are not checked",
+        )
+        .with_hint("add a `*.cedarschema` file");
         compiler.warnings.push(fault.as_warning());
     }
     if compiler.faults.is_empty() {
@@ -98,7 +104,8 @@ impl Compiler {
         match std::str::from_utf8(content) {
             Ok(text) => Some(text.into()),
             Err(error) => {
-                self.faults.push(Fault::not_utf8(file, content, error.valid_up_to()));
+                self.faults
+                    .push(Fault::not_utf8(file, content, error.valid_up_to()));
                 None
             }
         }
@@ -141,7 +148,8 @@ impl Compiler {
             texts.push((file, Arc::clone(&text)));
             match SchemaFragment::from_cedarschema_str(&text) {
                 Ok((fragment, warnings)) => {
-                    let warnings = warnings.map(|w| Fault::from_cedar(file, &text, &w).as_warning());
+                    let warnings =
+                        warnings.map(|w| Fault::from_cedar(file, &text, &w).as_warning());
                     self.warnings.extend(warnings);
                     fragments.push(fragment);
                 }
@@ -182,12 +190,16 @@ impl Compiler {
         });
         let mut faults: Vec<Fault> = places.collect();
         if faults.is_empty() {
-            faults.push(Fault::of_file(texts.last().map_or("schema", |(file, _)| file), message.clone()));
+            faults.push(Fault::of_file(
+                texts.last().map_or("schema", |(file, _)| file),
+                message.clone(),
+            ));
         }
         // Cedar's help is about the first name only.
         let help = error.help().filter(|_| faults.len() == 1);
         let hint = help.map_or_else(general, |help| help.to_string());
-        self.faults.extend(faults.into_iter().map(|fault| fault.with_hint(&*hint)));
+        self.faults
+            .extend(faults.into_iter().map(|fault| fault.with_hint(&*hint)));
     }
 
     fn policies(&mut self, files: &Files) {
@@ -209,8 +221,9 @@ impl Compiler {
             }
         }
         if count == 0 {
-            let fault = Fault::of_file(".", "there is no policy file")
-                .with_hint("a policy repository has at least one `*.cedar` file; is this the right directory?");
+            let fault = Fault::of_file(".", "there is no policy file").with_hint(
+                "a policy repository has at least one `*.cedar` file; is this the right directory?",
+            );
             self.faults.push(fault);
         }
     }
@@ -260,7 +273,8 @@ impl Compiler {
                 let hint = format!("the other one is at {first}; give one of them another `@id`");
                 let start = loc.map_or(0, cedar_policy_core::parser::Loc::start);
                 let span = (start, first_line_length(text, start)).into();
-                self.faults.push(Fault::at(file, text, span, message).with_hint(hint));
+                self.faults
+                    .push(Fault::at(file, text, span, message).with_hint(hint));
                 false
             }
         }
@@ -287,7 +301,8 @@ impl Compiler {
             infos.insert(template.cedar.id().clone(), Arc::clone(&template.info));
             set.add_template(ast::Template::clone(&template.cedar)).ok();
         }
-        let result = Validator::new(schema.validator().clone()).validate(&set, ValidationMode::Strict);
+        let result =
+            Validator::new(schema.validator().clone()).validate(&set, ValidationMode::Strict);
         let result = cedar_policy::ValidationResult::from(result);
         for error in result.validation_errors() {
             let fault = self.validation_fault(infos.get(error.policy_id().as_ref()), error);
@@ -299,7 +314,11 @@ impl Compiler {
         }
     }
 
-    fn validation_fault(&self, info: Option<&Arc<PolicyInfo>>, diagnostic: &dyn Diagnostic) -> Fault {
+    fn validation_fault(
+        &self,
+        info: Option<&Arc<PolicyInfo>>,
+        diagnostic: &dyn Diagnostic,
+    ) -> Fault {
         let Some(info) = info else {
             return Fault::of_file(".", diagnostic.to_string());
         };
@@ -314,7 +333,9 @@ impl Compiler {
         let related = error.related().into_iter().flatten();
         for error in std::iter::once(error).chain(related) {
             let mut fault = Fault::from_cedar(file, text, error);
-            fault.hint.get_or_insert_with(|| "is something missing here, or just before?".to_owned());
+            fault
+                .hint
+                .get_or_insert_with(|| "is something missing here, or just before?".to_owned());
             self.faults.push(fault);
         }
     }

@@ -86,7 +86,10 @@ pub fn entity(schema: &ValidatorSchema, entity: &Entity) -> Result<(), Misfit> {
     let uid = entity.uid();
     let name = || uid.to_string();
     if uid.is_action() {
-        return Err(Misfit::new(name(), "is an action: those are declared by the schema alone"));
+        return Err(Misfit::new(
+            name(),
+            "is an action: those are declared by the schema alone",
+        ));
     }
     let declared = schema
         .get_entity_type(uid.entity_type())
@@ -132,7 +135,10 @@ fn parent_is_allowed(
     if allowed {
         Ok(())
     } else {
-        Err(format!("cannot be in `{parent}`: the schema does not let `{child}` be in `{}`", parent.entity_type()))
+        Err(format!(
+            "cannot be in `{parent}`: the schema does not let `{child}` be in `{}`",
+            parent.entity_type()
+        ))
     }
 }
 
@@ -141,13 +147,18 @@ fn uid_is_declared(schema: &ValidatorSchema, uid: &EntityUID) -> Result<(), Stri
     if uid.is_action() {
         return match schema.get_action_id(uid) {
             Some(_) => Ok(()),
-            None => Err(format!("names the action `{uid}`, which the schema does not declare")),
+            None => Err(format!(
+                "names the action `{uid}`, which the schema does not declare"
+            )),
         };
     }
-    match schema.get_entity_type(uid.entity_type()).map(|declared| &declared.kind) {
-        Some(ValidatorEntityTypeKind::Enum(ids)) if !ids.contains(uid.eid()) => {
-            Err(format!("names `{uid}`, which is not one of the values of its enumerated type"))
-        }
+    match schema
+        .get_entity_type(uid.entity_type())
+        .map(|declared| &declared.kind)
+    {
+        Some(ValidatorEntityTypeKind::Enum(ids)) if !ids.contains(uid.eid()) => Err(format!(
+            "names `{uid}`, which is not one of the values of its enumerated type"
+        )),
         _ => Ok(()),
     }
 }
@@ -180,19 +191,31 @@ fn record<'v>(
             _ => return Err(Misfit::new(name.as_str(), "is not declared by the schema")),
         }
     }
-    let required = || declared.iter().filter(|(_, attribute)| attribute.is_required);
+    let required = || {
+        declared
+            .iter()
+            .filter(|(_, attribute)| attribute.is_required)
+    };
     if present < required().count() || required().any(|(name, _)| value_of(name).is_none()) {
         let missing: Vec<_> = required()
             .filter(|(name, _)| value_of(name).is_none())
             .map(|(name, _)| name.as_str())
             .collect();
-        return Err(Misfit::new(missing.join("`, `"), "is required by the schema, and missing"));
+        return Err(Misfit::new(
+            missing.join("`, `"),
+            "is required by the schema, and missing",
+        ));
     }
     Ok(())
 }
 
 fn fits(schema: &ValidatorSchema, expected: &Type, value: &Value) -> Result<(), Misfit> {
-    let mismatch = || Err(Misfit::new("", format!("is {}, not {}", kind_of(value), name_of(expected))));
+    let mismatch = || {
+        Err(Misfit::new(
+            "",
+            format!("is {}, not {}", kind_of(value), name_of(expected)),
+        ))
+    };
     let ok = match (expected, value.value_kind()) {
         (Type::Bool(expected), ValueKind::Lit(Literal::Bool(value))) => match expected {
             BoolType::AnyBool => true,
@@ -227,10 +250,18 @@ fn fits(schema: &ValidatorSchema, expected: &Type, value: &Value) -> Result<(), 
             },
             ValueKind::Record(fields),
         ) => {
-            record(schema, attrs, *open_attributes, |name| fields.get(name), fields.keys())?;
+            record(
+                schema,
+                attrs,
+                *open_attributes,
+                |name| fields.get(name),
+                fields.keys(),
+            )?;
             true
         }
-        (Type::ExtensionType { name }, ValueKind::ExtensionValue(value)) => value.typename() == *name,
+        (Type::ExtensionType { name }, ValueKind::ExtensionValue(value)) => {
+            value.typename() == *name
+        }
         _ => false,
     };
     if ok { Ok(()) } else { mismatch() }
@@ -249,7 +280,9 @@ fn kind_of(value: &Value) -> String {
         ValueKind::Lit(Literal::Bool(_)) => "a bool".to_owned(),
         ValueKind::Lit(Literal::Long(_)) => "a long".to_owned(),
         ValueKind::Lit(Literal::String(_)) => "a string".to_owned(),
-        ValueKind::Lit(Literal::EntityUID(uid)) => format!("an entity of type `{}`", uid.entity_type()),
+        ValueKind::Lit(Literal::EntityUID(uid)) => {
+            format!("an entity of type `{}`", uid.entity_type())
+        }
         ValueKind::Set(_) => "a set".to_owned(),
         ValueKind::Record(_) => "a record".to_owned(),
         ValueKind::ExtensionValue(value) => format!("a `{}`", value.typename()),

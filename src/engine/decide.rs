@@ -148,7 +148,10 @@ pub(super) fn satisfied(policy: &Policy, evaluator: &Evaluator<'_>) -> Result<bo
     // a slice without what it reads.
     let negated = ast::Expr::not(ast::Expr::clone(condition));
     let error = evaluator.interpret(&negated, policy.cedar.env()).err();
-    Err(error.map_or_else(|| "the condition is not a boolean".to_owned(), |error| error.to_string()))
+    Err(error.map_or_else(
+        || "the condition is not a boolean".to_owned(),
+        |error| error.to_string(),
+    ))
 }
 
 /// What is denied whatever the policies say.

@@ -93,10 +93,16 @@ impl Cause {
             Self::Forbidden => "a policy forbids it",
             Self::NoPermit => "no policy permits it",
             Self::ForbidFailed => "a forbid could not be evaluated, so it counts as satisfied",
-            Self::UnknownPrincipal => "the principal is not known: neither stored nor carried by the request",
+            Self::UnknownPrincipal => {
+                "the principal is not known: neither stored nor carried by the request"
+            }
             Self::UnknownAction => "the schema does not declare this action",
-            Self::UnknownResource => "the resource is not known: neither stored nor carried by the request",
-            Self::NotApplicable => "the schema does not let this type of principal do this to this type of resource",
+            Self::UnknownResource => {
+                "the resource is not known: neither stored nor carried by the request"
+            }
+            Self::NotApplicable => {
+                "the schema does not let this type of principal do this to this type of resource"
+            }
         }
     }
 }
@@ -154,7 +160,9 @@ impl Decision {
     pub fn advice(&self) -> impl Iterator<Item = &str> {
         let policies = self.policies.iter().map(|policy| &**policy);
         let failed = self.errors.iter().map(|error| &*error.policy);
-        policies.chain(failed).filter_map(|policy| policy.annotation("advice"))
+        policies
+            .chain(failed)
+            .filter_map(|policy| policy.annotation("advice"))
     }
 
     /// What the enforcement point must do for the decision to hold, with the

@@ -75,7 +75,9 @@ pub fn explain(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Explan
             continue;
         }
         if explanation.near_misses.len() < NEAR_MISSES_MAX {
-            explanation.near_misses.extend(near_miss(policy, &evaluator));
+            explanation
+                .near_misses
+                .extend(near_miss(policy, &evaluator));
         } else {
             explanation.left_out += 1;
         }
@@ -86,13 +88,13 @@ pub fn explain(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Explan
 fn near_miss(policy: &Policy, evaluator: &Evaluator<'_>) -> Option<NearMiss> {
     let condition = policy.cedar.non_scope_constraints()?;
     let env = policy.cedar.env();
-    let (clause, error) = clauses(condition)
-        .into_iter()
-        .find_map(|clause| match evaluator.interpret(clause, env) {
+    let (clause, error) = clauses(condition).into_iter().find_map(|clause| {
+        match evaluator.interpret(clause, env) {
             Ok(value) if value == true.into() => None,
             Ok(_) => Some((clause, None)),
             Err(error) => Some((clause, Some(error.to_string()))),
-        })?;
+        }
+    })?;
     let mut leaves = Vec::new();
     collect_leaves(clause, &mut leaves);
     let mut values: Vec<ReadValue> = Vec::new();
@@ -157,7 +159,9 @@ fn collect_leaves<'a>(expr: &'a Expr, into: &mut Vec<&'a Expr>) {
         }
         ExprKind::And { left: a, right: b }
         | ExprKind::Or { left: a, right: b }
-        | ExprKind::BinaryApp { arg1: a, arg2: b, .. } => {
+        | ExprKind::BinaryApp {
+            arg1: a, arg2: b, ..
+        } => {
             collect_leaves(a, into);
             collect_leaves(b, into);
         }
@@ -167,7 +171,9 @@ fn collect_leaves<'a>(expr: &'a Expr, into: &mut Vec<&'a Expr>) {
         ExprKind::ExtensionFunctionApp { args: parts, .. } | ExprKind::Set(parts) => {
             parts.iter().for_each(|part| collect_leaves(part, into));
         }
-        ExprKind::Record(fields) => fields.values().for_each(|field| collect_leaves(field, into)),
+        ExprKind::Record(fields) => fields
+            .values()
+            .for_each(|field| collect_leaves(field, into)),
         _ => {}
     }
 }

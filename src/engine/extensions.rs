@@ -47,12 +47,20 @@ thread_local! {
 
 /// All extension functions, as [`Extensions::all_available`] has them.
 pub fn extensions() -> &'static Extensions<'static> {
-    static CEDARS: LazyLock<[Extension; 3]> =
-        LazyLock::new(|| [ipaddr::extension(), decimal::extension(), datetime::extension()]);
-    static OURS: LazyLock<Vec<Extension>> = LazyLock::new(|| CEDARS.iter().filter_map(wrapped).collect());
+    static CEDARS: LazyLock<[Extension; 3]> = LazyLock::new(|| {
+        [
+            ipaddr::extension(),
+            decimal::extension(),
+            datetime::extension(),
+        ]
+    });
+    static OURS: LazyLock<Vec<Extension>> =
+        LazyLock::new(|| CEDARS.iter().filter_map(wrapped).collect());
     static ALL: LazyLock<Option<Extensions<'static>>> = LazyLock::new(|| {
         let is_complete = OURS.len() == CEDARS.len();
-        is_complete.then(|| Extensions::specific_extensions(&OURS).ok()).flatten()
+        is_complete
+            .then(|| Extensions::specific_extensions(&OURS).ok())
+            .flatten()
     });
     // A function that a later Cedar has and this file cannot wrap costs speed only.
     ALL.as_ref().unwrap_or_else(|| Extensions::all_available())
@@ -61,7 +69,11 @@ pub fn extensions() -> &'static Extensions<'static> {
 fn wrapped(extension: &'static Extension) -> Option<Extension> {
     let functions: Option<Vec<_>> = extension.funcs().map(function).collect();
     let overloading = extension.types_with_operator_overloading().cloned();
-    Some(Extension::new(extension.name().clone(), functions?, overloading))
+    Some(Extension::new(
+        extension.name().clone(),
+        functions?,
+        overloading,
+    ))
 }
 
 fn function(cedar: &'static ExtensionFunction) -> Option<ExtensionFunction> {
@@ -71,30 +83,57 @@ fn function(cedar: &'static ExtensionFunction) -> Option<ExtensionFunction> {
         _ if cedar.is_variadic() => None,
         [text] if cedar.is_single_arg_constructor() => {
             let make = Box::new(move |text: &Value| remembered(cedar, text));
-            Some(ExtensionFunction::unary(name, style, make, returns, text.clone()))
+            Some(ExtensionFunction::unary(
+                name,
+                style,
+                make,
+                returns,
+                text.clone(),
+            ))
         }
         [one] => {
             let call = Box::new(move |one: &Value| call(cedar, std::slice::from_ref(one)));
-            Some(ExtensionFunction::unary(name, style, call, returns, one.clone()))
+            Some(ExtensionFunction::unary(
+                name,
+                style,
+                call,
+                returns,
+                one.clone(),
+            ))
         }
         [one, two] => {
-            let call = Box::new(move |one: &Value, two: &Value| call(cedar, &[one.clone(), two.clone()]));
-            Some(ExtensionFunction::binary(name, style, call, returns, (one.clone(), two.clone())))
+            let call =
+                Box::new(move |one: &Value, two: &Value| call(cedar, &[one.clone(), two.clone()]));
+            Some(ExtensionFunction::binary(
+                name,
+                style,
+                call,
+                returns,
+                (one.clone(), two.clone()),
+            ))
         }
         _ => None,
     }
 }
 
-fn call(cedar: &ExtensionFunction, arguments: &[Value]) -> Result<ExtensionOutputValue, EvaluationError> {
+fn call(
+    cedar: &ExtensionFunction,
+    arguments: &[Value],
+) -> Result<ExtensionOutputValue, EvaluationError> {
     Ok(match cedar.call(arguments)? {
         PartialValue::Value(value) => ExtensionOutputValue::Known(value),
         // Only partial evaluation makes these; whoever evaluates it gets an error.
-        PartialValue::Residual(_) => ExtensionOutputValue::Unknown(Unknown::new_untyped("extension")),
+        PartialValue::Residual(_) => {
+            ExtensionOutputValue::Unknown(Unknown::new_untyped("extension"))
+        }
     })
 }
 
 /// The value that a constructor makes of a text, made at most once in a while.
-fn remembered(cedar: &'static ExtensionFunction, argument: &Value) -> Result<ExtensionOutputValue, EvaluationError> {
+fn remembered(
+    cedar: &'static ExtensionFunction,
+    argument: &Value,
+) -> Result<ExtensionOutputValue, EvaluationError> {
     let ValueKind::Lit(Literal::String(text)) = argument.value_kind() else {
         return call(cedar, std::slice::from_ref(argument));
     };
@@ -146,7 +185,10 @@ mod tests {
             names
         };
         assert_eq!(names(extensions()), names(Extensions::all_available()));
-        assert!(!std::ptr::eq(extensions(), Extensions::all_available()), "nothing is remembered");
+        assert!(
+            !std::ptr::eq(extensions(), Extensions::all_available()),
+            "nothing is remembered"
+        );
         let name = cedar_policy_core::ast::Name::from_str("isInRange").unwrap();
         assert!(extensions().func(&name).is_ok());
     }
@@ -158,7 +200,10 @@ mod tests {
             // Each twice, so that the second may be remembered.
             for _ in 0..2 {
                 let text = format!("{}.5", number % 700);
-                let theirs = Extensions::all_available().func(&name).unwrap().call(&[Value::from(text.as_str())]);
+                let theirs = Extensions::all_available()
+                    .func(&name)
+                    .unwrap()
+                    .call(&[Value::from(text.as_str())]);
                 let theirs = Value::try_from(theirs.unwrap()).unwrap();
                 assert_eq!(Extension::Decimal.parse(&text).unwrap(), theirs);
             }

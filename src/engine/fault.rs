@@ -67,7 +67,13 @@ impl Fault {
     pub fn not_utf8(file: &str, content: &[u8], valid: usize) -> Self {
         let source: Arc<str> = String::from_utf8_lossy(content).into();
         let bad = char::REPLACEMENT_CHARACTER.len_utf8();
-        Self::at(file, &source, (valid, bad).into(), "not UTF-8 from this byte on").with_hint("save the file as UTF-8")
+        Self::at(
+            file,
+            &source,
+            (valid, bad).into(),
+            "not UTF-8 from this byte on",
+        )
+        .with_hint("save the file as UTF-8")
     }
 
     /// The same fault with a hint.
@@ -108,7 +114,12 @@ impl Fault {
     /// A fault about names that the message quotes, within a byte range of a
     /// file's text: at the first of them that is found there, else at the range
     /// itself. For what Cedar says without a place of its own.
-    pub fn near(file: &str, source: &Arc<str>, within: Range<usize>, message: impl Into<String>) -> Self {
+    pub fn near(
+        file: &str,
+        source: &Arc<str>,
+        within: Range<usize>,
+        message: impl Into<String>,
+    ) -> Self {
         let message = message.into();
         let text = source.get(within.clone()).unwrap_or_default();
         let found = quoted(&message).find_map(|name| find_word(text, last_part(name)));
@@ -188,13 +199,19 @@ impl Diagnostic for Drawn<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let (_, span) = self.fault.place.as_ref()?;
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, *span))))
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
+            None, *span,
+        ))))
     }
 }
 
 /// The names in backticks.
 pub fn quoted(message: &str) -> impl Iterator<Item = &str> {
-    message.split('`').skip(1).step_by(2).filter(|name| !name.is_empty())
+    message
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| !name.is_empty())
 }
 
 /// `Lock` of `Site::Lock`, `l1` of `Site::Lock::"l1"`.
@@ -206,11 +223,17 @@ pub fn last_part(name: &str) -> &str {
 
 /// Where a name stands in a text by itself, not as part of a longer one.
 pub fn find_word(text: &str, word: &str) -> Option<Range<usize>> {
-    let is_border = |neighbour: Option<char>| neighbour.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-    let mut words = text.match_indices(word).map(|(start, _)| start..start + word.len());
+    let is_border =
+        |neighbour: Option<char>| neighbour.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    let mut words = text
+        .match_indices(word)
+        .map(|(start, _)| start..start + word.len());
     words.find(|range| {
         !word.is_empty()
-            && is_border(text.get(..range.start).and_then(|before| before.chars().next_back()))
+            && is_border(
+                text.get(..range.start)
+                    .and_then(|before| before.chars().next_back()),
+            )
             && is_border(text.get(range.end..).and_then(|after| after.chars().next()))
     })
 }
@@ -219,7 +242,11 @@ pub fn find_word(text: &str, word: &str) -> Option<Range<usize>> {
 pub fn line_and_column(source: &str, offset: usize) -> (usize, usize) {
     let before = source.get(..offset).unwrap_or(source);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |last| last.chars().count())
+        + 1;
     (line, column)
 }
 
@@ -232,7 +259,10 @@ pub struct Lines {
 impl Lines {
     /// Finds the line ends once.
     pub fn new(source: &str) -> Self {
-        let ends = source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let ends = source
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n');
         Self {
             ends: ends.map(|(at, _)| at).collect(),
         }
@@ -257,7 +287,11 @@ mod tests {
         let text = "a\n\nbc\nd";
         let lines = Lines::new(text);
         for offset in 0..=text.len() {
-            assert_eq!(lines.line(offset), line_and_column(text, offset).0, "{offset}");
+            assert_eq!(
+                lines.line(offset),
+                line_and_column(text, offset).0,
+                "{offset}"
+            );
         }
     }
 

@@ -62,7 +62,8 @@ impl Files {
 
     /// The files of one role, in order of path.
     pub fn with_role(&self, role: Role) -> impl Iterator<Item = (&str, &[u8])> {
-        self.iter().filter(move |(path, _)| Role::of(path) == Some(role))
+        self.iter()
+            .filter(move |(path, _)| Role::of(path) == Some(role))
     }
 
     /// Whether there is no file at all.
@@ -81,7 +82,10 @@ impl Files {
     }
 
     fn digest(&self, wanted: impl Fn(Role) -> bool) -> Digest {
-        Digest::of_files(self.iter().filter(|(path, _)| Role::of(path).is_some_and(&wanted)))
+        Digest::of_files(
+            self.iter()
+                .filter(|(path, _)| Role::of(path).is_some_and(&wanted)),
+        )
     }
 
     fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {

@@ -118,9 +118,15 @@ impl Shelf {
             let resource_is_rarer = crowd_of(true, resource) <= crowd_of(false, principal);
             match (resource, principal) {
                 (Some(atom), _) if resource_is_rarer => {
-                    by_resource.entry(atom).or_default().push((number, principal));
+                    by_resource
+                        .entry(atom)
+                        .or_default()
+                        .push((number, principal));
                 }
-                (_, Some(atom)) => by_principal.entry(atom).or_default().push((number, resource)),
+                (_, Some(atom)) => by_principal
+                    .entry(atom)
+                    .or_default()
+                    .push((number, resource)),
                 (Some(atom), None) => by_resource.entry(atom).or_default().push((number, None)),
                 (None, None) => unconstrained.push(number),
             }
@@ -140,8 +146,18 @@ impl Shelf {
 
     fn probe(&self, parties: &Parties<'_>, into: &mut Vec<u32>) {
         into.extend_from_slice(&self.unconstrained);
-        probe_side(&self.by_resource, &parties.resource, &parties.principal, into);
-        probe_side(&self.by_principal, &parties.principal, &parties.resource, into);
+        probe_side(
+            &self.by_resource,
+            &parties.resource,
+            &parties.principal,
+            into,
+        );
+        probe_side(
+            &self.by_principal,
+            &parties.principal,
+            &parties.resource,
+            into,
+        );
     }
 }
 
@@ -158,7 +174,10 @@ fn probe_side(
         match buckets.get(&atom) {
             None => {}
             Some(Bucket::Plain(numbers)) => into.extend_from_slice(numbers),
-            Some(Bucket::Split { by_other, any_other }) => {
+            Some(Bucket::Split {
+                by_other,
+                any_other,
+            }) => {
                 into.extend_from_slice(any_other);
                 for numbers in other.atoms().filter_map(|atom| by_other.get(&atom)) {
                     into.extend_from_slice(numbers);
@@ -181,6 +200,9 @@ impl Bucket {
                 None => any_other.push(number),
             }
         }
-        Self::Split { by_other, any_other }
+        Self::Split {
+            by_other,
+            any_other,
+        }
     }
 }

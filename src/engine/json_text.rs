@@ -86,7 +86,10 @@ mod tests {
     fn elements_are_found_whole() {
         let text = r#" [ {"a": [1, "]}\\"]} ,2, [ ],
           "x, y" ] "#;
-        let found: Vec<_> = elements(text).into_iter().map(|span| text.get(span).unwrap()).collect();
+        let found: Vec<_> = elements(text)
+            .into_iter()
+            .map(|span| text.get(span).unwrap())
+            .collect();
         assert_eq!(found, [r#"{"a": [1, "]}\\"]}"#, "2", "[ ]", r#""x, y""#]);
         assert!(elements("[]").is_empty());
     }

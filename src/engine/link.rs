@@ -107,6 +107,10 @@ impl Link {
             }
             links.push(link);
         }
-        if faults.is_empty() { Ok(links) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(links)
+        } else {
+            Err(faults)
+        }
     }
 }

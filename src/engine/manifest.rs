@@ -98,8 +98,13 @@ impl Manifest {
             match EntityType::from_normalized_str(name.get_ref()) {
                 Ok(entity_type) => implicit_types.push(entity_type),
                 Err(_) => faults.push(
-                    Fault::at(file, text, name.span().into(), "not the name of an entity type")
-                        .with_hint("write it as in a policy: `Namespace::Type`"),
+                    Fault::at(
+                        file,
+                        text,
+                        name.span().into(),
+                        "not the name of an entity type",
+                    )
+                    .with_hint("write it as in a policy: `Namespace::Type`"),
                 ),
             }
         }

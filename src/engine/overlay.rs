@@ -47,7 +47,11 @@ pub(super) struct Overlay<'a> {
 
 impl<'a> Overlay<'a> {
     /// Merges and checks the carried entities.
-    pub(super) fn new(snapshot: &Snapshot, view: &'a View, query: &Query) -> Result<Self, QueryError> {
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        view: &'a View,
+        query: &Query,
+    ) -> Result<Self, QueryError> {
         let mut carried: FxHashMap<EntityUID, Entity> = FxHashMap::default();
         for entity in query.overlay.iter() {
             let below = carried
@@ -57,7 +61,10 @@ impl<'a> Overlay<'a> {
             if let Some(schema) = snapshot.schema() {
                 conform::entity(schema.validator(), &merged).map_err(QueryError::Entity)?;
             } else if merged.uid().is_action() {
-                let misfit = Misfit::new(merged.uid().to_string(), "is an action, which no request may carry");
+                let misfit = Misfit::new(
+                    merged.uid().to_string(),
+                    "is an action, which no request may carry",
+                );
                 return Err(QueryError::Entity(misfit));
             }
             carried.insert(entity.uid().clone(), merged);
@@ -91,7 +98,11 @@ impl<'a> Overlay<'a> {
     }
 
     /// The entities that the conditions of these policies can read.
-    pub(super) fn slice(&self, policies: &[&Policy], query: &Query) -> Result<Entities, QueryError> {
+    pub(super) fn slice(
+        &self,
+        policies: &[&Policy],
+        query: &Query,
+    ) -> Result<Entities, QueryError> {
         let mut slice = Slice {
             overlay: self,
             taken: FxHashMap::default(),
@@ -114,7 +125,10 @@ impl<'a> Overlay<'a> {
     }
 
     fn parents(&self, uid: &EntityUID) -> Vec<&EntityUID> {
-        self.unclosed(uid).into_iter().flat_map(Entity::parents).collect()
+        self.unclosed(uid)
+            .into_iter()
+            .flat_map(Entity::parents)
+            .collect()
     }
 
     fn unclosed(&self, uid: &EntityUID) -> Option<&Entity> {
@@ -126,20 +140,32 @@ impl<'a> Overlay<'a> {
     /// The entity as the evaluator needs it, with its ancestors closed.
     fn closed(&self, uid: &EntityUID) -> Option<Arc<Entity>> {
         if let (false, Some(stored)) = (self.carries(uid), self.view.stored(uid)) {
-            let touched = stored.ancestors.iter().any(|(_, ancestor)| self.carries(ancestor));
+            let touched = stored
+                .ancestors
+                .iter()
+                .any(|(_, ancestor)| self.carries(ancestor));
             if !touched {
                 return Some(Arc::clone(&stored.entity));
             }
         }
         let entity = self.unclosed(uid)?;
         let parents: HashSet<_> = entity.parents().cloned().collect();
-        let indirect = self.ancestors(uid).into_iter().map(|(_, ancestor)| ancestor);
+        let indirect = self
+            .ancestors(uid)
+            .into_iter()
+            .map(|(_, ancestor)| ancestor);
         Some(Arc::new(Entity::new_with_attr_partial_value(
             uid.clone(),
-            entity.attrs().map(|(name, value)| (name.clone(), value.clone())),
-            indirect.filter(|ancestor| !parents.contains(ancestor)).collect(),
+            entity
+                .attrs()
+                .map(|(name, value)| (name.clone(), value.clone())),
+            indirect
+                .filter(|ancestor| !parents.contains(ancestor))
+                .collect(),
             parents,
-            entity.tags().map(|(name, value)| (name.clone(), value.clone())),
+            entity
+                .tags()
+                .map(|(name, value)| (name.clone(), value.clone())),
         )))
     }
 
@@ -172,7 +198,9 @@ fn show_cycle(
     let mut chain = vec![start.to_string(), last.to_string()];
     let mut at = last;
     while at != start {
-        let Some(child) = came_from.get(at) else { break };
+        let Some(child) = came_from.get(at) else {
+            break;
+        };
         chain.push(child.to_string());
         at = child;
     }

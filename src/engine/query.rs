@@ -93,9 +93,13 @@ impl QueryError {
                 suggestion: Some(suggestion),
                 ..
             } => format!("did you mean `{suggestion}`?"),
-            Self::UnknownType { .. } => "types are written with their namespace, as in the schema".into(),
+            Self::UnknownType { .. } => {
+                "types are written with their namespace, as in the schema".into()
+            }
             Self::BadTypeName { .. } => "write the type as in a policy: `Namespace::Type`".into(),
-            Self::UndeclaredId { .. } => "use one of the ids that the schema lists for this type".into(),
+            Self::UndeclaredId { .. } => {
+                "use one of the ids that the schema lists for this type".into()
+            }
             Self::Context(_) => "see the `context` that the schema declares for this action".into(),
             Self::Entity(_) => "see the entity type in the schema".into(),
             Self::Cycle(_) => "leave out one of the parents".into(),
@@ -160,13 +164,20 @@ impl Query {
 /// # Errors
 /// When the schema does not declare it, or, without a schema, when it is not a
 /// name.
-pub fn entity_type(snapshot: &Snapshot, field: &dyn Display, name: &str) -> Result<EntityType, QueryError> {
+pub fn entity_type(
+    snapshot: &Snapshot,
+    field: &dyn Display,
+    name: &str,
+) -> Result<EntityType, QueryError> {
     match snapshot.schema() {
-        Some(schema) => schema.entity_type(name).cloned().ok_or_else(|| QueryError::UnknownType {
-            field: field.to_string(),
-            name: name.to_owned(),
-            suggestion: closest(name, schema.type_names()),
-        }),
+        Some(schema) => schema
+            .entity_type(name)
+            .cloned()
+            .ok_or_else(|| QueryError::UnknownType {
+                field: field.to_string(),
+                name: name.to_owned(),
+                suggestion: closest(name, schema.type_names()),
+            }),
         None => EntityType::from_normalized_str(name).map_err(|_| QueryError::BadTypeName {
             field: field.to_string(),
             name: name.to_owned(),

@@ -1,6 +1,5 @@
 //! What the engine asks of a schema, prepared for the decision path.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cedar_policy::Schema as CedarSchema;
@@ -19,7 +18,7 @@ use super::scope::uid_atom;
 #[derive(Debug)]
 pub struct Schema {
     cedar: CedarSchema,
-    types: HashMap<String, EntityType>,
+    types: FxHashMap<String, EntityType>,
     actions: FxHashMap<EntityUID, ActionFacts>,
     has_enumerated_types: bool,
 }
@@ -46,7 +45,9 @@ impl Schema {
     pub fn new(cedar: CedarSchema, actions: &cedar_policy_core::entities::Entities) -> Self {
         let validator: &ValidatorSchema = cedar.as_ref();
         let declared = validator.entity_type_names().cloned();
-        let of_actions = actions.iter().map(|action| action.uid().entity_type().clone());
+        let of_actions = actions
+            .iter()
+            .map(|action| action.uid().entity_type().clone());
         let types = declared
             .chain(of_actions)
             .map(|entity_type| (entity_type.to_string(), entity_type))

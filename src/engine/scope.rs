@@ -238,7 +238,10 @@ impl<'a> Party<'a> {
 
     fn is_in(&self, target: &Target) -> bool {
         target.is(self.atom, self.uid)
-            || self.ancestors.iter().any(|(atom, uid)| target.is(*atom, uid))
+            || self
+                .ancestors
+                .iter()
+                .any(|(atom, uid)| target.is(*atom, uid))
     }
 }
 

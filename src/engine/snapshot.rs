@@ -44,7 +44,12 @@ impl Snapshot {
         let projections = schema
             .iter()
             .flat_map(Schema::actions)
-            .map(|action| (EntityUID::clone(&action.uid), project(action, &policies, &templates)))
+            .map(|action| {
+                (
+                    EntityUID::clone(&action.uid),
+                    project(action, &policies, &templates),
+                )
+            })
             .collect();
         let of_policies = policies.iter().map(|policy| &*policy.access);
         let of_templates = templates.values().map(|template| &*template.access);
@@ -117,7 +122,8 @@ fn project(
     let of_templates = templates
         .values()
         .filter(|template| {
-            Actions::new(template.cedar.action_constraint()).is_none_or(|actions| actions.holds(&party))
+            Actions::new(template.cedar.action_constraint())
+                .is_none_or(|actions| actions.holds(&party))
         })
         .map(|template| &*template.access);
     union(of_policies.chain(of_templates))

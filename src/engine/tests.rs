@@ -57,7 +57,9 @@ fn world_of(manifest: &str, policies: &str) -> World {
     let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
     let snapshot = compile(&Files::new(files)).unwrap();
     let user = |id: &str, attrs: &str| {
-        let json = format!(r#"{{"uid": {{"type": "User", "id": "{id}"}}, "attrs": {attrs}, "parents": []}}"#);
+        let json = format!(
+            r#"{{"uid": {{"type": "User", "id": "{id}"}}, "attrs": {attrs}, "parents": []}}"#
+        );
         let entity = cedar_policy::Entity::from_json_str(&json, None).unwrap();
         let core: &cedar_policy_core::ast::Entity = entity.as_ref();
         Arc::new(core.clone())
@@ -69,7 +71,13 @@ fn world_of(manifest: &str, policies: &str) -> World {
         user("bare", r#"{"level": 5}"#),
         Arc::new(lock),
     ];
-    let view = View::new(&snapshot, Digest::of_files([]), closed(entities).unwrap(), &[]).unwrap();
+    let view = View::new(
+        &snapshot,
+        Digest::of_files([]),
+        closed(entities).unwrap(),
+        &[],
+    )
+    .unwrap();
     World { snapshot, view }
 }
 
@@ -81,7 +89,15 @@ impl World {
     fn query(&self, user: &str, action: &str, resource: EntityUID, context: Context) -> Query {
         let principal = Arc::new(uid("User", user));
         let action = Arc::new(uid("Action", action));
-        Query::new(&self.snapshot, principal, action, Arc::new(resource), Arc::new(context), Arc::new([])).unwrap()
+        Query::new(
+            &self.snapshot,
+            principal,
+            action,
+            Arc::new(resource),
+            Arc::new(context),
+            Arc::new([]),
+        )
+        .unwrap()
     }
 
     fn opens(&self, user: &str) -> Query {
@@ -104,7 +120,10 @@ fn a_near_miss_names_the_condition_its_line_and_what_it_read() {
     let [miss] = explanation.near_misses.as_slice() else {
         panic!("{explanation:?}");
     };
-    assert_eq!((&*miss.policy.id, &*miss.condition, miss.line), ("staff", "principal.level >= 5", 8));
+    assert_eq!(
+        (&*miss.policy.id, &*miss.condition, miss.line),
+        ("staff", "principal.level >= 5", 8)
+    );
     assert_eq!(miss.error, None);
     let values: Vec<_> = miss
         .values
@@ -121,7 +140,10 @@ fn a_near_miss_that_failed_says_how() {
     let world = world_of("validate = \"off\"\n", &unsafe_policies);
     let explanation = world.explain(&world.opens("bare"));
     let miss = &explanation.near_misses[0];
-    assert_eq!((&*miss.condition, miss.line), ("principal.badge == \"gold\"", 7));
+    assert_eq!(
+        (&*miss.condition, miss.line),
+        ("principal.badge == \"gold\"", 7)
+    );
     assert!(miss.error.as_ref().unwrap().contains("badge"), "{miss:?}");
     assert!(miss.values[0].value.starts_with('('), "{miss:?}");
 }
@@ -145,7 +167,10 @@ fn obligations_come_from_whatever_decided() {
 }
 
 fn loose(manifest: &str) -> World {
-    let policies = POLICIES.replace("unless { !context.night }", "when { context has night && context.night }");
+    let policies = POLICIES.replace(
+        "unless { !context.night }",
+        "when { context has night && context.night }",
+    );
     world_of(&format!("{manifest}validate = \"off\"\n"), &policies)
 }
 
@@ -172,11 +197,26 @@ fn what_nobody_knows_is_denied() {
         world.decide(&query).cause()
     };
     assert_eq!(cause("gold", "open", uid("Lock", "l")), None);
-    assert_eq!(cause("gold", "close", uid("Lock", "l")), Some(Cause::NoPermit));
-    assert_eq!(cause("nobody", "open", uid("Lock", "l")), Some(Cause::UnknownPrincipal));
-    assert_eq!(cause("gold", "open", uid("Lock", "other")), Some(Cause::UnknownResource));
-    assert_eq!(cause("gold", "break", uid("Lock", "l")), Some(Cause::UnknownAction));
-    assert_eq!(cause("gold", "open", uid("User", "low")), Some(Cause::NotApplicable));
+    assert_eq!(
+        cause("gold", "close", uid("Lock", "l")),
+        Some(Cause::NoPermit)
+    );
+    assert_eq!(
+        cause("nobody", "open", uid("Lock", "l")),
+        Some(Cause::UnknownPrincipal)
+    );
+    assert_eq!(
+        cause("gold", "open", uid("Lock", "other")),
+        Some(Cause::UnknownResource)
+    );
+    assert_eq!(
+        cause("gold", "break", uid("Lock", "l")),
+        Some(Cause::UnknownAction)
+    );
+    assert_eq!(
+        cause("gold", "open", uid("User", "low")),
+        Some(Cause::NotApplicable)
+    );
     // Topics exist without being stored.
     assert_eq!(cause("gold", "open", uid("Topic", "a/b")), None);
     let cedar = loose("unknown = \"cedar\"\n");
@@ -187,10 +227,18 @@ fn what_nobody_knows_is_denied() {
 /// Its scope reads the action's groups, which no slice has for it.
 #[test]
 fn a_forbid_whose_condition_is_no_boolean_fails_with_carried_entities_too() {
-    let policies = "@id(\"odd\") forbid(principal, action in Action::\"all\", resource) when { {a: 1} };
+    let policies =
+        "@id(\"odd\") forbid(principal, action in Action::\"all\", resource) when { {a: 1} };
         permit(principal, action, resource);";
-    let schema = SCHEMA.replace("action open, close", "action all;\naction open, close in all");
-    let files = [("manifest.toml", "validate = \"off\""), ("s.cedarschema", &schema), ("p.cedar", policies)];
+    let schema = SCHEMA.replace(
+        "action open, close",
+        "action all;\naction open, close in all",
+    );
+    let files = [
+        ("manifest.toml", "validate = \"off\""),
+        ("s.cedarschema", &schema),
+        ("p.cedar", policies),
+    ];
     let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
     let snapshot = compile(&Files::new(files)).unwrap();
     let view = View::new(&snapshot, Digest::of_files([]), closed([]).unwrap(), &[]).unwrap();
@@ -203,9 +251,15 @@ fn a_forbid_whose_condition_is_no_boolean_fails_with_carried_entities_too() {
     query.overlay = Arc::new([core.clone(), lock.clone()]);
     let carried = world.decide(&query);
     assert_eq!(carried.cause(), Some(Cause::ForbidFailed));
-    assert_eq!(carried.errors[0].message, "type error: expected bool, got record");
+    assert_eq!(
+        carried.errors[0].message,
+        "type error: expected bool, got record"
+    );
 
     let stored = closed([Arc::new(core.clone()), Arc::new(lock)]).unwrap();
     world.view = View::new(&world.snapshot, Digest::of_files([]), stored, &[]).unwrap();
-    assert_eq!(world.decide(&world.opens("gold")).cause(), Some(Cause::ForbidFailed));
+    assert_eq!(
+        world.decide(&world.opens("gold")).cause(),
+        Some(Cause::ForbidFailed)
+    );
 }

@@ -64,7 +64,8 @@ impl View {
             .collect();
         Ok(Self {
             revision,
-            entities: closed(entities).map_err(|message| vec![Fault::of_file("entities", message)])?,
+            entities: closed(entities)
+                .map_err(|message| vec![Fault::of_file("entities", message)])?,
             stored,
             links: Rules::new(links),
         })
@@ -131,7 +132,10 @@ fn compile_links(snapshot: &Snapshot, links: &[Link]) -> Result<Vec<Policy>, Vec
             faults.push(link.fault(message).with_hint(hint));
         };
         let id = &link.id;
-        if snapshot.rules().get(id).is_some() || snapshot.template(id).is_some() || !taken.insert(id) {
+        if snapshot.rules().get(id).is_some()
+            || snapshot.template(id).is_some()
+            || !taken.insert(id)
+        {
             fault(
                 format!("link `{id}` has the id of another link or policy"),
                 "give it another `link_id`",
@@ -140,7 +144,10 @@ fn compile_links(snapshot: &Snapshot, links: &[Link]) -> Result<Vec<Policy>, Vec
         }
         let Some(template) = snapshot.template(&link.template) else {
             fault(
-                format!("link `{id}` names the template `{}`, which does not exist", link.template),
+                format!(
+                    "link `{id}` names the template `{}`, which does not exist",
+                    link.template
+                ),
                 "a template is a policy with `?principal` or `?resource` in its scope; its `@id` is its name",
             );
             continue;
@@ -148,10 +155,17 @@ fn compile_links(snapshot: &Snapshot, links: &[Link]) -> Result<Vec<Policy>, Vec
         match template.link(id, link.slots()) {
             Ok(policy) => policies.push(policy),
             Err(message) => fault(
-                format!("link `{id}` does not fit the template `{}`: {message}", link.template),
+                format!(
+                    "link `{id}` does not fit the template `{}`: {message}",
+                    link.template
+                ),
                 "fill exactly the slots that the template has",
             ),
         }
     }
-    if faults.is_empty() { Ok(policies) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(policies)
+    } else {
+        Err(faults)
+    }
 }

@@ -40,7 +40,9 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is where the time is taken")]
     pub fn millis(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        since.map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
     }
 
     /// The time rounded down to the resolution, as a Cedar `datetime`.

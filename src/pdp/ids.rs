@@ -41,7 +41,8 @@ impl Default for DecisionIds {
 impl DecisionIds {
     /// The next name, at this time in milliseconds since 1970.
     pub fn next(&self, millis: i64) -> DecisionId {
-        let [_, _, _, c0, c1, c2, c3, c4] = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let [_, _, _, c0, c1, c2, c3, c4] =
+            self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let [p0, p1, p2, p3, p4] = self.process;
         let rest = [p0, p1, p2, p3, p4, c0, c1, c2, c3, c4];
         let millis = u64::try_from(millis).unwrap_or(0);

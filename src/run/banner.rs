@@ -53,7 +53,11 @@ fn drawn(server: &Server) -> String {
     if let Some(http) = server.http {
         row("http", &format!("http://{http}/readyz  /livez  /metrics"));
     }
-    let watch = if server.config.policies.watch { "on: edits take effect as they are saved" } else { "off" };
+    let watch = if server.config.policies.watch {
+        "on: edits take effect as they are saved"
+    } else {
+        "off"
+    };
     row("watch", watch);
     text.push('\n');
     text

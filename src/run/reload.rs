@@ -52,7 +52,10 @@ impl Reload {
     /// Reads the directory, and puts it in force if it is new and good.
     ///
     /// Takes as long as reading and compiling take, on this thread.
-    #[expect(clippy::disallowed_methods, reason = "the control line tells the time of changes")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the control line tells the time of changes"
+    )]
     pub fn run(&mut self) -> Outcome {
         let started = SystemTime::now();
         let files = match source::read(&self.root, &self.limits) {
@@ -92,7 +95,9 @@ impl Reload {
 
     fn reject(&self, at: SystemTime, policy_revision: String, faults: Vec<Fault>) -> Outcome {
         let in_force = self.pdp.state().load_full();
-        let in_force = in_force.as_ref().map(|active| active.snapshot.digest().short());
+        let in_force = in_force
+            .as_ref()
+            .map(|active| active.snapshot.digest().short());
         let short: String = policy_revision.chars().take(12).collect();
         events::policies_rejected(self.pdp.counters(), &short, &faults, in_force.as_deref());
         self.pdp.state().reject(Rejected {

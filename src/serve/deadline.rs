@@ -130,7 +130,10 @@ where
         if let Poll::Ready(answer) = self.inner.as_mut().poll(context) {
             return Poll::Ready(answer);
         }
-        let give_up = self.deadline.checked_sub(HEAD_START).unwrap_or(self.deadline);
+        let give_up = self
+            .deadline
+            .checked_sub(HEAD_START)
+            .unwrap_or(self.deadline);
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(give_up)));
@@ -149,7 +152,8 @@ where
 fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit())
+    {
         return None;
     }
     let count: u64 = digits.parse().ok()?;

@@ -126,7 +126,10 @@ impl Grpc {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let (v1, v1alpha) = if self.reflection {
-            (reflection().build_v1().ok(), reflection().build_v1alpha().ok())
+            (
+                reflection().build_v1().ok(),
+                reflection().build_v1alpha().ok(),
+            )
         } else {
             (None, None)
         };

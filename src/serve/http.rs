@@ -35,7 +35,9 @@ async fn readyz(State(served): State<Served>) -> impl IntoResponse {
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: no policies are in force yet\n",
         ),
-        Phase::Leaving | Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
+        Phase::Leaving | Phase::Draining => {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n")
+        }
     }
 }
 

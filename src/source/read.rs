@@ -114,7 +114,12 @@ impl Reader<'_> {
     fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), SourceError> {
         if depth > self.limits.depth_max {
             let limit = self.limits.depth_max as u64;
-            return Err(too_much(folder, limit, "directories below one another", "policies.depth_max"));
+            return Err(too_much(
+                folder,
+                limit,
+                "directories below one another",
+                "policies.depth_max",
+            ));
         }
         let at = |error| SourceError::Entry {
             path: folder.to_owned(),
@@ -170,21 +175,39 @@ impl Reader<'_> {
         };
         let limits = self.limits;
         if self.files.len() >= limits.files_max {
-            return Err(too_much(&self.root, limits.files_max as u64, "files", "policies.files_max"));
+            return Err(too_much(
+                &self.root,
+                limits.files_max as u64,
+                "files",
+                "policies.files_max",
+            ));
         }
         // One byte past the limit tells a file that is too long, also while it grows.
         let mut content = Vec::new();
         fs::File::open(path)
-            .and_then(|file| file.take(limits.file_bytes_max + 1).read_to_end(&mut content))
+            .and_then(|file| {
+                file.take(limits.file_bytes_max + 1)
+                    .read_to_end(&mut content)
+            })
             .map_err(at)?;
         let length = content.len() as u64;
         if length > limits.file_bytes_max {
-            return Err(too_much(path, limits.file_bytes_max, "bytes", "policies.file_bytes_max"));
+            return Err(too_much(
+                path,
+                limits.file_bytes_max,
+                "bytes",
+                "policies.file_bytes_max",
+            ));
         }
         self.bytes += length;
         if self.bytes > limits.total_bytes_max {
             let limit = limits.total_bytes_max;
-            return Err(too_much(&self.root, limit, "bytes in all", "policies.total_bytes_max"));
+            return Err(too_much(
+                &self.root,
+                limit,
+                "bytes in all",
+                "policies.total_bytes_max",
+            ));
         }
         self.files.push((name.to_owned(), content));
         Ok(())
@@ -214,7 +237,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("policies/deep")).unwrap();
         fs::create_dir_all(folder.path().join(".git")).unwrap();
-        fs::write(folder.path().join("policies/deep/a.cedar"), "permit(principal, action, resource);").unwrap();
+        fs::write(
+            folder.path().join("policies/deep/a.cedar"),
+            "permit(principal, action, resource);",
+        )
+        .unwrap();
         fs::write(folder.path().join(".git/b.cedar"), "hidden").unwrap();
         fs::write(folder.path().join("README.md"), "not a policy").unwrap();
         folder
@@ -224,7 +251,10 @@ mod tests {
     fn only_files_with_a_role_are_read() {
         let folder = folder();
         let files = read(folder.path(), &Limits::default()).unwrap();
-        let names: Vec<_> = files.with_role(Role::Policies).map(|(name, _)| name).collect();
+        let names: Vec<_> = files
+            .with_role(Role::Policies)
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(names, ["policies/deep/a.cedar"]);
         fs::write(folder.path().join("README.md"), "changed").unwrap();
         let again = read(folder.path(), &Limits::default()).unwrap();
@@ -235,10 +265,20 @@ mod tests {
     fn links_may_stay_inside_but_not_lead_out() {
         let folder = folder();
         symlink("policies/deep/a.cedar", folder.path().join("b.cedar")).unwrap();
-        assert_eq!(read(folder.path(), &Limits::default()).unwrap().with_role(Role::Policies).count(), 2);
+        assert_eq!(
+            read(folder.path(), &Limits::default())
+                .unwrap()
+                .with_role(Role::Policies)
+                .count(),
+            2
+        );
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("c.cedar"), "").unwrap();
-        symlink(outside.path().join("c.cedar"), folder.path().join("c.cedar")).unwrap();
+        symlink(
+            outside.path().join("c.cedar"),
+            folder.path().join("c.cedar"),
+        )
+        .unwrap();
         let error = read(folder.path(), &Limits::default()).unwrap_err();
         assert!(matches!(error, SourceError::LeadsOut { .. }), "{error}");
     }
@@ -256,10 +296,34 @@ mod tests {
         let folder = folder();
         fs::write(folder.path().join("b.cedar"), "12345").unwrap();
         let cases = [
-            (Limits { file_bytes_max: 4, ..Limits::default() }, "policies.file_bytes_max"),
-            (Limits { files_max: 1, ..Limits::default() }, "policies.files_max"),
-            (Limits { total_bytes_max: 20, ..Limits::default() }, "policies.total_bytes_max"),
-            (Limits { depth_max: 1, ..Limits::default() }, "policies.depth_max"),
+            (
+                Limits {
+                    file_bytes_max: 4,
+                    ..Limits::default()
+                },
+                "policies.file_bytes_max",
+            ),
+            (
+                Limits {
+                    files_max: 1,
+                    ..Limits::default()
+                },
+                "policies.files_max",
+            ),
+            (
+                Limits {
+                    total_bytes_max: 20,
+                    ..Limits::default()
+                },
+                "policies.total_bytes_max",
+            ),
+            (
+                Limits {
+                    depth_max: 1,
+                    ..Limits::default()
+                },
+                "policies.depth_max",
+            ),
         ];
         for (limits, key) in cases {
             let error = read(folder.path(), &limits).unwrap_err();

@@ -31,12 +31,13 @@ impl Watch {
     pub fn new(root: &Path, debounce: Duration) -> notify::Result<Self> {
         // One place is enough: what counts is that something changed.
         let (sender, events) = mpsc::channel(1);
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let is_read = event.is_ok_and(|event| event.kind.is_access());
-            if !is_read {
-                sender.try_send(()).ok();
-            }
-        })?;
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let is_read = event.is_ok_and(|event| event.kind.is_access());
+                if !is_read {
+                    sender.try_send(()).ok();
+                }
+            })?;
         watcher.watch(root, RecursiveMode::Recursive)?;
         Ok(Self {
             events,

@@ -38,7 +38,10 @@ impl Counters {
             None => add(&self.allowed),
             Some(cause) => {
                 let place = CAUSES.iter().position(|known| *known == cause);
-                place.and_then(|place| self.denied.get(place)).into_iter().for_each(add);
+                place
+                    .and_then(|place| self.denied.get(place))
+                    .into_iter()
+                    .for_each(add);
             }
         }
         if !decision.errors.is_empty() {
@@ -86,20 +89,52 @@ impl Counters {
                 .zip(&self.denied)
                 .map(|(cause, count)| ("deny", cause.as_str(), count)),
         );
-        head(&mut text, "deodar_decisions_total", "Decisions made, by outcome and cause.");
+        head(
+            &mut text,
+            "deodar_decisions_total",
+            "Decisions made, by outcome and cause.",
+        );
         for (decision, cause, count) in decisions {
             let count = count.load(Ordering::Relaxed);
             let labels = format!("decision=\"{decision}\",cause=\"{cause}\"");
             line(&mut text, "deodar_decisions_total", &labels, count);
         }
         let plain = [
-            ("deodar_policy_errors_total", "Policies that failed to evaluate.", &self.policy_errors),
-            ("deodar_bad_questions_total", "Questions that could not be asked.", &self.bad_questions),
-            ("deodar_not_ready_total", "Questions before any policies were in force.", &self.not_ready),
-            ("deodar_deadlines_exceeded_total", "Questions whose deadline passed.", &self.deadlines),
-            ("deodar_policy_activations_total", "Policy revisions put in force.", &self.activations),
-            ("deodar_policy_rejections_total", "Policy revisions refused.", &self.rejections),
-            ("deodar_connections_refused_total", "Connections refused as too many.", &self.connections_refused),
+            (
+                "deodar_policy_errors_total",
+                "Policies that failed to evaluate.",
+                &self.policy_errors,
+            ),
+            (
+                "deodar_bad_questions_total",
+                "Questions that could not be asked.",
+                &self.bad_questions,
+            ),
+            (
+                "deodar_not_ready_total",
+                "Questions before any policies were in force.",
+                &self.not_ready,
+            ),
+            (
+                "deodar_deadlines_exceeded_total",
+                "Questions whose deadline passed.",
+                &self.deadlines,
+            ),
+            (
+                "deodar_policy_activations_total",
+                "Policy revisions put in force.",
+                &self.activations,
+            ),
+            (
+                "deodar_policy_rejections_total",
+                "Policy revisions refused.",
+                &self.rejections,
+            ),
+            (
+                "deodar_connections_refused_total",
+                "Connections refused as too many.",
+                &self.connections_refused,
+            ),
         ];
         for (name, help, count) in plain {
             head(&mut text, name, help);
@@ -119,6 +154,10 @@ fn head(text: &mut String, name: &str, help: &str) {
 }
 
 fn line(text: &mut String, name: &str, labels: &str, count: u64) {
-    let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+    let labels = if labels.is_empty() {
+        String::new()
+    } else {
+        format!("{{{labels}}}")
+    };
     writeln!(text, "{name}{labels} {count}").ok();
 }

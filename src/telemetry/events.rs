@@ -16,7 +16,12 @@ pub fn policies_activated(counters: &Counters, revision: &str, policies: usize, 
 }
 
 /// A change of policies was refused; what was in force stays so.
-pub fn policies_rejected(counters: &Counters, revision: &str, faults: &[Fault], in_force: Option<&str>) {
+pub fn policies_rejected(
+    counters: &Counters,
+    revision: &str,
+    faults: &[Fault],
+    in_force: Option<&str>,
+) {
     counters.rejection();
     tracing::error!(
         revision,
@@ -46,7 +51,10 @@ pub fn policy_warning(fault: &Fault) {
 
 /// The policy directory changed, but holds the same policies and data.
 pub fn policies_unchanged(revision: &str) {
-    tracing::info!(revision, "the policy directory changed, the policies did not");
+    tracing::info!(
+        revision,
+        "the policy directory changed, the policies did not"
+    );
 }
 
 /// Listening where others than this machine can reach.
@@ -60,7 +68,10 @@ pub fn insecure(address: &SocketAddr) {
 /// A listener takes no more connections for now.
 pub fn connection_refused(counters: &Counters, limit: usize) {
     counters.connection_refused();
-    tracing::warn!(limit, "a connection is refused: `limits.connections_max` is reached");
+    tracing::warn!(
+        limit,
+        "a connection is refused: `limits.connections_max` is reached"
+    );
 }
 
 /// The system would not give up a connection that waits.
@@ -80,5 +91,8 @@ pub fn grace_ended() {
 
 /// Changes of the policy directory are no longer seen.
 pub fn control_line_ended(reason: &str) {
-    tracing::error!(reason, "the policy directory is no longer watched; restart to take changes");
+    tracing::error!(
+        reason,
+        "the policy directory is no longer watched; restart to take changes"
+    );
 }

@@ -28,7 +28,9 @@ pub fn on_terminal() -> bool {
 /// When `filter` is not a filter, or logging was started before.
 pub fn start(format: Format, filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     match format {
         Format::Human { colour } => builder.with_ansi(colour).with_target(false).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),

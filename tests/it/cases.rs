@@ -65,7 +65,11 @@ impl Case {
             allow: self.decision == "allow",
             policies: self.policies.clone(),
             errors: self.errors.clone(),
-            cause: match (&self.cause, self.decision.as_str(), self.policies.is_empty()) {
+            cause: match (
+                &self.cause,
+                self.decision.as_str(),
+                self.policies.is_empty(),
+            ) {
                 (Some(cause), "deny", _) if cause != "policy" => cause.clone(),
                 (_, "deny", false) => "forbidden".to_owned(),
                 (_, "deny", true) => "no_permit".to_owned(),
@@ -75,7 +79,10 @@ impl Case {
         if *told == expected {
             Ok(())
         } else {
-            Err(format!("{door}: {}\n  expected {expected:?}\n  told     {told:?}", self.name))
+            Err(format!(
+                "{door}: {}\n  expected {expected:?}\n  told     {told:?}",
+                self.name
+            ))
         }
     }
 }
@@ -86,14 +93,17 @@ pub(crate) fn all() -> Vec<Case> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .collect();
     files.sort();
     let mut cases = Vec::new();
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
-        let file: CaseFile =
-            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let file: CaseFile = serde_saphyr::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         cases.extend(file.cases);
     }
     assert!(cases.len() >= 300, "only {} cases", cases.len());
@@ -129,9 +139,20 @@ pub(crate) fn query(snapshot: &Snapshot, case: &Case) -> Query {
 fn told(decision: &Decision) -> Told {
     Told {
         allow: decision.is_allow(),
-        policies: decision.policies.iter().map(|policy| policy.id.to_string()).collect(),
-        errors: decision.errors.iter().map(|error| error.policy.id.to_string()).collect(),
-        cause: decision.cause().map(|cause| cause.as_str().to_owned()).unwrap_or_default(),
+        policies: decision
+            .policies
+            .iter()
+            .map(|policy| policy.id.to_string())
+            .collect(),
+        errors: decision
+            .errors
+            .iter()
+            .map(|error| error.policy.id.to_string())
+            .collect(),
+        cause: decision
+            .cause()
+            .map(|cause| cause.as_str().to_owned())
+            .unwrap_or_default(),
     }
 }
 
@@ -191,12 +212,19 @@ fn every_policy_says_what_people_need() {
     let policies = snapshot.rules().iter().map(|policy| &policy.info);
     for info in policies.chain(templates) {
         for name in ["id", "title", "reason"] {
-            assert!(info.annotation(name).is_some(), "`{}` has no @{name}", info.id);
+            assert!(
+                info.annotation(name).is_some(),
+                "`{}` has no @{name}",
+                info.id
+            );
         }
         with_advice += usize::from(info.annotation("advice").is_some());
         with_control += usize::from(info.annotation("control").is_some());
     }
-    assert!(with_advice >= 20 && with_control >= 25, "{with_advice} {with_control}");
+    assert!(
+        with_advice >= 20 && with_control >= 25,
+        "{with_advice} {with_control}"
+    );
     assert!(snapshot.warnings().is_empty(), "{:?}", snapshot.warnings());
 }
 

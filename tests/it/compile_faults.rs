@@ -12,10 +12,14 @@ entity Lock;
 action open appliesTo { principal: [User], resource: [Lock] };
 ";
 const PERMIT: &str = "@id(\"all\")\npermit(principal, action, resource);\n";
-const GRANT: &str = "@id(\"grant\")\npermit(principal == ?principal, action, resource == ?resource);\n";
+const GRANT: &str =
+    "@id(\"grant\")\npermit(principal == ?principal, action, resource == ?resource);\n";
 
 fn files(list: &[(&str, &str)]) -> Files {
-    Files::new(list.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())))
+    Files::new(
+        list.iter()
+            .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())),
+    )
 }
 
 fn faults(list: &[(&str, &str)]) -> Vec<Fault> {
@@ -24,7 +28,11 @@ fn faults(list: &[(&str, &str)]) -> Vec<Fault> {
 
 /// The faults of entities and links, with a schema, a permit and a template.
 fn data_faults(list: &[(&str, &str)]) -> Vec<Fault> {
-    let mut all = vec![("s.cedarschema", SCHEMA), ("p.cedar", PERMIT), ("t.cedar", GRANT)];
+    let mut all = vec![
+        ("s.cedarschema", SCHEMA),
+        ("p.cedar", PERMIT),
+        ("t.cedar", GRANT),
+    ];
     all.extend_from_slice(list);
     let files = files(&all);
     let snapshot = compile(&files).unwrap_or_else(|faults| panic!("{faults:#?}"));
@@ -51,30 +59,49 @@ fn drawn(fault: &Fault) -> String {
         .with_width(100)
         .render_report(&mut text, &fault.drawn())
         .unwrap();
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    text.lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
-
 
 /// Everything but messages: place and offending text.
 fn places(faults: &[Fault]) -> Vec<(String, &str)> {
     for fault in faults {
-        assert!(fault.hint.as_ref().is_some_and(|hint| !hint.is_empty()), "no hint: {fault}");
+        assert!(
+            fault.hint.as_ref().is_some_and(|hint| !hint.is_empty()),
+            "no hint: {fault}"
+        );
     }
-    faults.iter().map(|fault| (fault.place(), fault.text.as_str())).collect()
+    faults
+        .iter()
+        .map(|fault| (fault.place(), fault.text.as_str()))
+        .collect()
 }
 
 fn is(faults: &[Fault], expected: &[(&str, &str)]) {
-    let expected: Vec<_> = expected.iter().map(|(place, text)| ((*place).to_owned(), *text)).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(place, text)| ((*place).to_owned(), *text))
+        .collect();
     assert_eq!(places(faults), expected, "{}", shown(faults));
 }
 
 #[test]
 fn all_faults_of_all_files_are_reported_at_once() {
     let found = faults(&[
-        ("a.cedar", "permit(principal, action, resource)\nforbid(principal, action, resource);\n"),
-        ("b.cedar", "permit(principal, action, resource) when { principal. };\n"),
+        (
+            "a.cedar",
+            "permit(principal, action, resource)\nforbid(principal, action, resource);\n",
+        ),
+        (
+            "b.cedar",
+            "permit(principal, action, resource) when { principal. };\n",
+        ),
         ("c.cedar", PERMIT),
-        ("d.cedar", "\n@id(\"all\")\nforbid(principal, action, resource);\n"),
+        (
+            "d.cedar",
+            "\n@id(\"all\")\nforbid(principal, action, resource);\n",
+        ),
         ("manifest.toml", "name = \"x\"\nerors = \"deny\"\n"),
         ("s.cedarschema", "entity User in [Grup];\n"),
         ("t.cedarschema", "entity Lock { owner: Usr };\n"),
@@ -90,8 +117,16 @@ fn all_faults_of_all_files_are_reported_at_once() {
             ("t.cedarschema:1:22", "Usr"),
         ],
     );
-    assert!(found[2].hint.as_ref().unwrap().contains("c.cedar:1"), "{:?}", found[2].hint);
-    assert!(found[3].hint.as_ref().unwrap().contains("`errors`"), "{:?}", found[3].hint);
+    assert!(
+        found[2].hint.as_ref().unwrap().contains("c.cedar:1"),
+        "{:?}",
+        found[2].hint
+    );
+    assert!(
+        found[3].hint.as_ref().unwrap().contains("`errors`"),
+        "{:?}",
+        found[3].hint
+    );
 }
 
 #[test]
@@ -99,26 +134,55 @@ fn what_the_validator_says_has_a_place() {
     let policies = "permit(principal, action, resource)\nwhen { principal.leve == 1 };\n\
                     permit(principal, action == Action::\"opn\", resource);\n";
     let found = faults(&[("s.cedarschema", SCHEMA), ("p.cedar", policies)]);
-    is(&found, &[("p.cedar:2:8", "principal.leve"), ("p.cedar:3:29", "Action::\"opn\"")]);
+    is(
+        &found,
+        &[
+            ("p.cedar:2:8", "principal.leve"),
+            ("p.cedar:3:29", "Action::\"opn\""),
+        ],
+    );
     assert_eq!(found[0].hint.as_deref(), Some("did you mean `level`?"));
 }
 
 #[test]
 fn faults_of_the_schema_as_a_whole_have_a_place() {
-    let of = |schema: &str| faults(&[("p.cedar", PERMIT), ("a.cedarschema", "entity Site;\n"), ("b.cedarschema", schema)]);
-    is(&of("entity User\n entity Group;"), &[("b.cedarschema:2:2", "entity")]);
-    is(&of("\nentity User in [Grup];"), &[("b.cedarschema:2:17", "Grup")]);
-    is(&of("entity User;\naction open in [opn];"), &[("b.cedarschema:2:17", "opn")]);
+    let of = |schema: &str| {
+        faults(&[
+            ("p.cedar", PERMIT),
+            ("a.cedarschema", "entity Site;\n"),
+            ("b.cedarschema", schema),
+        ])
+    };
+    is(
+        &of("entity User\n entity Group;"),
+        &[("b.cedarschema:2:2", "entity")],
+    );
+    is(
+        &of("\nentity User in [Grup];"),
+        &[("b.cedarschema:2:17", "Grup")],
+    );
+    is(
+        &of("entity User;\naction open in [opn];"),
+        &[("b.cedarschema:2:17", "opn")],
+    );
     // Cedar names one type of the cycle, not always the same.
     let cycle = of("type A = B;\ntype B = A;\nentity User { a: A };");
     let places = [("b.cedarschema:1:6", "A"), ("b.cedarschema:1:10", "B")];
-    assert!(places.contains(&(cycle[0].place().as_str(), cycle[0].text.as_str())), "{cycle:?}");
+    assert!(
+        places.contains(&(cycle[0].place().as_str(), cycle[0].text.as_str())),
+        "{cycle:?}"
+    );
 }
 
 #[test]
 fn files_that_are_no_text_or_no_policies() {
     let bad = |path: &str| (path.to_owned(), b"permit(\n  principal, \xff".to_vec());
-    let found = compile(&Files::new([bad("a.cedar"), bad("a.cedarschema"), bad("manifest.toml")])).unwrap_err();
+    let found = compile(&Files::new([
+        bad("a.cedar"),
+        bad("a.cedarschema"),
+        bad("manifest.toml"),
+    ]))
+    .unwrap_err();
     is(
         &found,
         &[
@@ -130,10 +194,13 @@ fn files_that_are_no_text_or_no_policies() {
     let empty = faults(&[]);
     is(&empty, &[(".", "")]);
     assert!(empty[0].hint.as_ref().unwrap().contains("*.cedar"));
-    is(&data_faults(&[("entities/a.json", "[{]"), ("links/a.json", "[\n  {\"template\": 1}]")]), &[
-        ("links/a.json:2:13", ""),
-        ("entities/a.json:1:3", ""),
-    ]);
+    is(
+        &data_faults(&[
+            ("entities/a.json", "[{]"),
+            ("links/a.json", "[\n  {\"template\": 1}]"),
+        ]),
+        &[("links/a.json:2:13", ""), ("entities/a.json:1:3", "")],
+    );
 }
 
 #[test]
@@ -141,17 +208,31 @@ fn unchecked_policies_are_warned_of() {
     let unchecked = [
         ("manifest.toml", "validate = \"off\"\n"),
         ("s.cedarschema", SCHEMA),
-        ("p.cedar", "permit(principal, action, resource) when { principal.leve == 1 };\n"),
+        (
+            "p.cedar",
+            "permit(principal, action, resource) when { principal.leve == 1 };\n",
+        ),
     ];
     let snapshot = compile(&files(&unchecked)).unwrap();
     let warnings = snapshot.warnings();
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].is_warning && warnings[0].file == "manifest.toml", "{warnings:?}");
-    is(&faults(&[("manifest.toml", "validate = \"of\"\n"), unchecked[1], ("p.cedar", PERMIT)]), &[
-        ("manifest.toml:1:12", "\"of\""),
-    ]);
+    assert!(
+        warnings[0].is_warning && warnings[0].file == "manifest.toml",
+        "{warnings:?}"
+    );
+    is(
+        &faults(&[
+            ("manifest.toml", "validate = \"of\"\n"),
+            unchecked[1],
+            ("p.cedar", PERMIT),
+        ]),
+        &[("manifest.toml:1:12", "\"of\"")],
+    );
     // Strict is the default.
-    is(&faults(&unchecked[1..]), &[("p.cedar:1:44", "principal.leve")]);
+    is(
+        &faults(&unchecked[1..]),
+        &[("p.cedar:1:44", "principal.leve")],
+    );
 }
 
 #[test]
@@ -181,7 +262,10 @@ fn bad_links_have_a_place() {
         "links/a.json",
         r#"[{"template_id": "grant", "link_id": "l2", "args": {"?principal": "a!", "?other": "User::\"a\""}}]"#,
     )]);
-    is(&found, &[("links/a.json:1:74", "?other"), ("links/a.json:1:68", "a!")]);
+    is(
+        &found,
+        &[("links/a.json:1:74", "?other"), ("links/a.json:1:68", "a!")],
+    );
 }
 
 #[test]
@@ -218,20 +302,43 @@ fn entities_of_several_files_are_checked_together() {
             r#"{{"uid": {{"type": "Group", "id": "{id}"}}, "attrs": {{}}, "parents": [{{"type": "Group", "id": "{parent}"}}]}}"#
         )
     };
-    let (one, two) = (format!("[{lock},\n{}]", group("a", "b")), format!("[{lock},\n{}]", group("b", "a")));
+    let (one, two) = (
+        format!("[{lock},\n{}]", group("a", "b")),
+        format!("[{lock},\n{}]", group("b", "a")),
+    );
     let found = data_faults(&[("entities/a.json", &one), ("entities/b.json", &two)]);
-    assert_eq!(places(&found[..1]), [("entities/b.json:1:34".to_owned(), "l")]);
-    assert!(found[0].hint.as_ref().unwrap().contains("entities/a.json:1:2"), "{:?}", found[0].hint);
+    assert_eq!(
+        places(&found[..1]),
+        [("entities/b.json:1:34".to_owned(), "l")]
+    );
+    assert!(
+        found[0]
+            .hint
+            .as_ref()
+            .unwrap()
+            .contains("entities/a.json:1:2"),
+        "{:?}",
+        found[0].hint
+    );
     // Cedar names either entity of the cycle.
     let cycle = &places(&found[1..])[0];
     let either = ["entities/a.json:2:34", "entities/b.json:2:34"];
-    assert!(either.contains(&cycle.0.as_str()) && found[1].message.contains("cycle"), "{cycle:?}");
+    assert!(
+        either.contains(&cycle.0.as_str()) && found[1].message.contains("cycle"),
+        "{cycle:?}"
+    );
     assert_eq!(found.len(), 2);
 }
 
 #[test]
 fn faults_are_drawn_for_people() {
-    let unknown = faults(&[("s.cedarschema", SCHEMA), ("p.cedar", "permit(principal, action, resource)\nwhen { principal.leve == 1 };\n")]);
+    let unknown = faults(&[
+        ("s.cedarschema", SCHEMA),
+        (
+            "p.cedar",
+            "permit(principal, action, resource)\nwhen { principal.leve == 1 };\n",
+        ),
+    ]);
     insta::assert_snapshot!(drawn(&unknown[0]), @r"
      × for policy `p.cedar#0`, attribute `leve` on entity type `User` not found
       ╭─[p.cedar:2:8]
@@ -241,7 +348,10 @@ fn faults_are_drawn_for_people() {
       ╰────
      help: did you mean `level`?
     ");
-    let type_name = faults(&[("p.cedar", PERMIT), ("s.cedarschema", "entity User in [Grup];\n")]);
+    let type_name = faults(&[
+        ("p.cedar", PERMIT),
+        ("s.cedarschema", "entity User in [Grup];\n"),
+    ]);
     insta::assert_snapshot!(drawn(&type_name[0]), @r"
      × failed to resolve type: Grup
       ╭─[s.cedarschema:1:17]

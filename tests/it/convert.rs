@@ -27,10 +27,14 @@ pub(crate) fn entity(json: &Json) -> Entity {
     let entity: &Entity = entity.as_ref();
     Entity::new_with_attr_partial_value(
         entity.uid().clone(),
-        entity.attrs().map(|(name, value)| (name.clone(), value.clone())),
+        entity
+            .attrs()
+            .map(|(name, value)| (name.clone(), value.clone())),
         HashSet::new(),
         entity.parents().cloned().collect(),
-        entity.tags().map(|(name, value)| (name.clone(), value.clone())),
+        entity
+            .tags()
+            .map(|(name, value)| (name.clone(), value.clone())),
     )
 }
 
@@ -57,7 +61,10 @@ pub(crate) fn typed(json: &Json) -> v1::Value {
             (Some(call), _) => extension(call),
             (_, Some(entity)) => Kind::Entity(reference_of(entity)),
             _ => Kind::Record(v1::RecordValue {
-                fields: fields.iter().map(|(name, value)| (name.clone(), typed(value))).collect(),
+                fields: fields
+                    .iter()
+                    .map(|(name, value)| (name.clone(), typed(value)))
+                    .collect(),
             }),
         },
         Json::Null => panic!("Cedar has no null"),
@@ -68,10 +75,21 @@ pub(crate) fn typed(json: &Json) -> v1::Value {
 /// A carried entity as protobuf.
 pub(crate) fn carried(json: &Json) -> v1::Entity {
     let values = |key: &str| {
-        let fields = json.get(key).and_then(Json::as_object).cloned().unwrap_or_default();
-        fields.iter().map(|(name, value)| (name.clone(), typed(value))).collect()
+        let fields = json
+            .get(key)
+            .and_then(Json::as_object)
+            .cloned()
+            .unwrap_or_default();
+        fields
+            .iter()
+            .map(|(name, value)| (name.clone(), typed(value)))
+            .collect()
     };
-    let parents = json.get("parents").and_then(Json::as_array).cloned().unwrap_or_default();
+    let parents = json
+        .get("parents")
+        .and_then(Json::as_array)
+        .cloned()
+        .unwrap_or_default();
     v1::Entity {
         uid: Some(reference_of(&json["uid"])),
         attributes: values("attrs"),

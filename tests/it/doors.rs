@@ -29,7 +29,9 @@ fn as_typed(case: &Case) -> v1::AuthorizeRequest {
     let values = case.context.iter();
     v1::AuthorizeRequest {
         context: Some(v1::Context {
-            values: values.map(|(name, value)| (name.clone(), convert::typed(value))).collect(),
+            values: values
+                .map(|(name, value)| (name.clone(), convert::typed(value)))
+                .collect(),
             ..v1::Context::default()
         }),
         ..bare(case)
@@ -51,13 +53,27 @@ fn told(response: &v1::AuthorizeResponse) -> Told {
     let cause = response.cause().as_str_name();
     let cause = cause.strip_prefix("DENY_CAUSE_").unwrap();
     assert!(!response.decision_id.is_empty());
-    assert!(response.revisions.as_ref().is_some_and(|revisions| revisions.policy.len() == 64));
+    assert!(
+        response
+            .revisions
+            .as_ref()
+            .is_some_and(|revisions| revisions.policy.len() == 64)
+    );
     assert_ne!(response.decision(), v1::Decision::Unspecified);
     Told {
         allow: response.decision() == v1::Decision::Allow,
         policies: response.policies.iter().map(id).collect(),
-        errors: response.errors.iter().filter_map(|error| error.policy.as_ref()).map(id).collect(),
-        cause: if cause == "UNSPECIFIED" { String::new() } else { cause.to_lowercase() },
+        errors: response
+            .errors
+            .iter()
+            .filter_map(|error| error.policy.as_ref())
+            .map(id)
+            .collect(),
+        cause: if cause == "UNSPECIFIED" {
+            String::new()
+        } else {
+            cause.to_lowercase()
+        },
     }
 }
 
@@ -71,7 +87,10 @@ async fn unary_answers_every_case() {
     let mut client = running.authorization();
     let mut faults = Vec::new();
     for case in all() {
-        for (door, request) in [("unary, JSON", as_json(&case)), ("unary, typed", as_typed(&case))] {
+        for (door, request) in [
+            ("unary, JSON", as_json(&case)),
+            ("unary, typed", as_typed(&case)),
+        ] {
             let response = client.authorize(request).await.unwrap().into_inner();
             faults.extend(case.verify(door, &told(&response)).err());
         }
@@ -87,7 +106,12 @@ async fn batch_answers_every_case_in_order() {
         items: cases.iter().map(as_typed).collect(),
         ..v1::BatchAuthorizeRequest::default()
     };
-    let response = running.authorization().batch_authorize(request).await.unwrap().into_inner();
+    let response = running
+        .authorization()
+        .batch_authorize(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(response.items.len(), cases.len());
     let mut faults = Vec::new();
     for (case, item) in cases.iter().zip(&response.items) {

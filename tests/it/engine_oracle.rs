@@ -42,7 +42,9 @@ pub fn cases(cases: u32) -> Config {
             .ok()
             .and_then(|cases| cases.parse().ok())
             .unwrap_or(cases),
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("proptest-regressions"))),
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource(
+            "proptest-regressions",
+        ))),
         ..Config::default()
     }
 }
@@ -187,8 +189,13 @@ fn worlds_are_worth_asking() {
             links += usize::from(answer.reasons.iter().any(|id| id.starts_with('l')));
         }
     }
-    let counts = format!("{asked} asked, {allowed} allowed, {reasons} with reasons, {errors} with errors, {links} by links");
-    assert!(allowed * 8 > asked && reasons * 6 > asked && errors * 10 > asked && links > 0, "{counts}");
+    let counts = format!(
+        "{asked} asked, {allowed} allowed, {reasons} with reasons, {errors} with errors, {links} by links"
+    );
+    assert!(
+        allowed * 8 > asked && reasons * 6 > asked && errors * 10 > asked && links > 0,
+        "{counts}"
+    );
 }
 
 /// A carried entity that is its own parent, and the longest loop there is.
@@ -233,7 +240,13 @@ fn a_cycle_beside_a_cycle_is_no_hang() {
         let mut query = query(&world.asks[0]);
         let entity = |(id, parents): &(&str, Vec<&str>)| {
             let parents = parents.iter().map(|parent| uid(parent)).collect();
-            core_entity(world::entity_json(&uid(id), &world::Thing { parents, ..world::Thing::default() }))
+            core_entity(world::entity_json(
+                &uid(id),
+                &world::Thing {
+                    parents,
+                    ..world::Thing::default()
+                },
+            ))
         };
         query.overlay = carried.iter().map(entity).collect();
         let error = engine.decide(&query).unwrap_err().to_string();
@@ -265,5 +278,8 @@ fn a_carried_parent_is_an_ancestor_of_what_is_stored_below() {
     ask.carried = [(uid("Group", "b"), child_of(uid("Group", "c")))].into();
     let answer = engine.answer(&query(&ask));
     assert_eq!(answer.reasons.len(), 2);
-    assert_eq!(answer, oracle.answer(&ask, &oracle.entities(&world.merged(&ask))));
+    assert_eq!(
+        answer,
+        oracle.answer(&ask, &oracle.entities(&world.merged(&ask)))
+    );
 }

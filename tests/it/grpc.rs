@@ -87,55 +87,117 @@ fn bad_questions() -> Vec<(&'static str, &'static str, Spoil)> {
         ("principal", "missing", Box::new(|r| r.principal = None)),
         ("action", "missing", Box::new(|r| r.action = None)),
         ("resource", "missing", Box::new(|r| r.resource = None)),
-        ("principal.type", "empty", Box::new(|r| r.principal = Some(entity("", "x")))),
+        (
+            "principal.type",
+            "empty",
+            Box::new(|r| r.principal = Some(entity("", "x"))),
+        ),
         (
             "principal",
             "did you mean `Iot::Device`",
             Box::new(|r| r.principal = Some(entity("iot::device", "x"))),
         ),
-        ("resource", "does not declare", Box::new(|r| r.resource = Some(entity("No::Such", "x")))),
+        (
+            "resource",
+            "does not declare",
+            Box::new(|r| r.resource = Some(entity("No::Such", "x"))),
+        ),
         (
             "principal.id",
             "limits.id_bytes_max",
             Box::new(|r| r.principal = Some(entity("Iot::Device", &"x".repeat(1025)))),
         ),
-        ("context.unheard_of", "not declared", set("unheard_of", Kind::Bool(true))),
+        (
+            "context.unheard_of",
+            "not declared",
+            set("unheard_of", Kind::Bool(true)),
+        ),
         ("context.now", "not a `datetime`", set("now", Kind::Long(3))),
-        ("context.session", "not a record", set("session", Kind::Bool(true))),
-        ("context.now", "not a datetime", set("now", Kind::Datetime("yesterday".to_owned()))),
-        ("context.now", "has no value", Box::new(|r| {
-            let values = &mut r.context.as_mut().unwrap().values;
-            values.insert("now".to_owned(), v1::Value::default());
-        })),
-        ("context.session[0][0][0][0]", "limits.depth_max", set("session", nested(20))),
+        (
+            "context.session",
+            "not a record",
+            set("session", Kind::Bool(true)),
+        ),
+        (
+            "context.now",
+            "not a datetime",
+            set("now", Kind::Datetime("yesterday".to_owned())),
+        ),
+        (
+            "context.now",
+            "has no value",
+            Box::new(|r| {
+                let values = &mut r.context.as_mut().unwrap().values;
+                values.insert("now".to_owned(), v1::Value::default());
+            }),
+        ),
+        (
+            "context.session[0][0][0][0]",
+            "limits.depth_max",
+            set("session", nested(20)),
+        ),
         (
             "context.session",
             "limits.values_max",
-            set("session", Kind::Set(v1::SetValue { elements: vec![value(Kind::Long(1)); 5000] })),
+            set(
+                "session",
+                Kind::Set(v1::SetValue {
+                    elements: vec![value(Kind::Long(1)); 5000],
+                }),
+            ),
         ),
-        ("context.cedar_json", "is not JSON", Box::new(|r| r.context.as_mut().unwrap().cedar_json = "{".to_owned())),
-        ("context.now", "in `values` and in `cedar_json`", Box::new(|r| {
-            r.context.as_mut().unwrap().cedar_json =
-                r#"{"now": {"__extn": {"fn": "datetime", "arg": "2026-11-22"}}}"#.to_owned();
-        })),
-        ("entities", "not declared", carry(|e| {
-            e.attributes.insert("colour".to_owned(), value(Kind::Bool(true)));
-        })),
-        ("entities", "cannot be in", carry(|e| e.parents.push(entity("Org::User", "anna")))),
+        (
+            "context.cedar_json",
+            "is not JSON",
+            Box::new(|r| r.context.as_mut().unwrap().cedar_json = "{".to_owned()),
+        ),
+        (
+            "context.now",
+            "in `values` and in `cedar_json`",
+            Box::new(|r| {
+                r.context.as_mut().unwrap().cedar_json =
+                    r#"{"now": {"__extn": {"fn": "datetime", "arg": "2026-11-22"}}}"#.to_owned();
+            }),
+        ),
+        (
+            "entities",
+            "not declared",
+            carry(|e| {
+                e.attributes
+                    .insert("colour".to_owned(), value(Kind::Bool(true)));
+            }),
+        ),
+        (
+            "entities",
+            "cannot be in",
+            carry(|e| e.parents.push(entity("Org::User", "anna"))),
+        ),
         ("entities[0].uid", "missing", carry(|e| e.uid = None)),
-        ("entities", "is an action", carry(|e| e.uid = Some(entity("Iot::Action", "publish")))),
-        ("entities", "cycle", Box::new(|r| {
-            for (child, parent) in [("a", "b"), ("b", "c"), ("c", "a")] {
-                r.entities.push(v1::Entity {
-                    uid: Some(entity("Iot::DeviceGroup", child)),
-                    parents: vec![entity("Iot::DeviceGroup", parent)],
-                    ..v1::Entity::default()
-                });
-            }
-        })),
-        ("entities", "limits.entities_max", Box::new(|r| {
-            r.entities = vec![v1::Entity::default(); 101];
-        })),
+        (
+            "entities",
+            "is an action",
+            carry(|e| e.uid = Some(entity("Iot::Action", "publish"))),
+        ),
+        (
+            "entities",
+            "cycle",
+            Box::new(|r| {
+                for (child, parent) in [("a", "b"), ("b", "c"), ("c", "a")] {
+                    r.entities.push(v1::Entity {
+                        uid: Some(entity("Iot::DeviceGroup", child)),
+                        parents: vec![entity("Iot::DeviceGroup", parent)],
+                        ..v1::Entity::default()
+                    });
+                }
+            }),
+        ),
+        (
+            "entities",
+            "limits.entities_max",
+            Box::new(|r| {
+                r.entities = vec![v1::Entity::default(); 101];
+            }),
+        ),
     ]
 }
 
@@ -166,8 +228,16 @@ async fn a_bad_item_is_an_error_of_that_item() {
         items.push(request);
         items.push(good());
     }
-    let request = v1::BatchAuthorizeRequest { items, shared: None };
-    let response = running.authorization().batch_authorize(request).await.unwrap().into_inner();
+    let request = v1::BatchAuthorizeRequest {
+        items,
+        shared: None,
+    };
+    let response = running
+        .authorization()
+        .batch_authorize(request)
+        .await
+        .unwrap()
+        .into_inner();
     for (at, item) in response.items.iter().enumerate() {
         match item.result.as_ref().unwrap() {
             batch_authorize_item::Result::Response(response) => {
@@ -192,7 +262,12 @@ async fn a_batch_shares_parts_and_items_override_them() {
         shared: Some(good()),
         items: vec![v1::AuthorizeRequest::default(), other],
     };
-    let response = running.authorization().batch_authorize(request).await.unwrap().into_inner();
+    let response = running
+        .authorization()
+        .batch_authorize(request)
+        .await
+        .unwrap()
+        .into_inner();
     let decisions: Vec<_> = response
         .items
         .iter()
@@ -240,9 +315,19 @@ async fn a_deny_says_why_when_asked() {
     let running = Running::reference().await;
     let mut request = good();
     let early = value(Kind::Datetime("2030-01-01".to_owned()));
-    request.context.as_mut().unwrap().values.insert("now".to_owned(), early);
+    request
+        .context
+        .as_mut()
+        .unwrap()
+        .values
+        .insert("now".to_owned(), early);
     request.explain = true;
-    let answer = running.authorization().authorize(request).await.unwrap().into_inner();
+    let answer = running
+        .authorization()
+        .authorize(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(answer.cause(), v1::DenyCause::NoPermit, "{answer:?}");
     let misses = answer.explanation.unwrap().near_misses;
     let miss = misses
@@ -250,7 +335,12 @@ async fn a_deny_says_why_when_asked() {
         .find(|miss| miss.policy.as_ref().unwrap().id == "equipment-publishes-site-telemetry")
         .unwrap();
     assert!(miss.line > 0 && miss.policy.as_ref().unwrap().file == "policies/devices.cedar");
-    assert!(miss.values.iter().any(|read| read.expression == "context.now"), "{miss:?}");
+    assert!(
+        miss.values
+            .iter()
+            .any(|read| read.expression == "context.now"),
+        "{miss:?}"
+    );
 }
 
 #[tokio::test]
@@ -258,14 +348,22 @@ async fn an_answer_carries_policies_with_annotations() {
     let running = Running::reference().await;
     let mut request = good();
     request.principal = Some(entity("Iot::Device", "vib-02"));
-    let answer = running.authorization().authorize(request).await.unwrap().into_inner();
+    let answer = running
+        .authorization()
+        .authorize(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(answer.cause(), v1::DenyCause::Forbidden);
     let policy = &answer.policies[0];
     assert_eq!(policy.id, "default-password-uses-lifeline-only");
     assert_eq!(policy.effect(), v1::Effect::Forbid);
     assert!(policy.annotations.contains_key("reason") && policy.line > 0);
     assert_eq!(answer.advice, [policy.annotations["advice"].clone()]);
-    assert!(answer.keep_for.is_none(), "answers are not to be kept unless configured");
+    assert!(
+        answer.keep_for.is_none(),
+        "answers are not to be kept unless configured"
+    );
 }
 
 #[tokio::test]
@@ -294,15 +392,22 @@ async fn a_deadline_that_passed_is_reported_as_such() {
         .build_http();
     let mut client = AuthorizationServiceClient::with_origin(http, origin.parse().unwrap());
     let items = vec![good(); 1000];
-    let mut request = Request::new(v1::BatchAuthorizeRequest { items, shared: None });
-    request.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
+    let mut request = Request::new(v1::BatchAuthorizeRequest {
+        items,
+        shared: None,
+    });
+    request
+        .metadata_mut()
+        .insert("grpc-timeout", "1n".parse().unwrap());
     let status = client.batch_authorize(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
 
     // A stream whose questions do not come ends at its deadline as well.
     let silent = tokio_stream::pending::<v1::StreamAuthorizeRequest>();
     let mut request = Request::new(silent);
-    request.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("grpc-timeout", "50m".parse().unwrap());
     let mut answers = client.stream_authorize(request).await.unwrap().into_inner();
     let status = answers.message().await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
@@ -325,8 +430,14 @@ async fn a_bad_question_on_a_stream_does_not_end_it() {
     let answers: Vec<_> = answers.map(Result::unwrap).collect().await;
     let ids: Vec<_> = answers.iter().map(|answer| answer.correlation_id).collect();
     assert_eq!(ids, [7, 8, 9]);
-    assert!(matches!(answers[1].result, Some(stream_authorize_response::Result::Error(_))));
-    assert!(matches!(answers[2].result, Some(stream_authorize_response::Result::Response(_))));
+    assert!(matches!(
+        answers[1].result,
+        Some(stream_authorize_response::Result::Error(_))
+    ));
+    assert!(matches!(
+        answers[2].result,
+        Some(stream_authorize_response::Result::Response(_))
+    ));
 }
 
 #[tokio::test]
@@ -334,7 +445,12 @@ async fn a_caller_that_does_not_read_is_not_read_from() {
     let running = Running::reference().await;
     let (sender, questions) = tokio::sync::mpsc::channel(1);
     let questions = tokio_stream::wrappers::ReceiverStream::new(questions);
-    let mut answers = running.authorization().stream_authorize(questions).await.unwrap().into_inner();
+    let mut answers = running
+        .authorization()
+        .stream_authorize(questions)
+        .await
+        .unwrap()
+        .into_inner();
     let mut sent = 0_u64;
     // Flow control holds the sender up long before a million questions.
     while sent < 1_000_000 {
@@ -364,9 +480,19 @@ async fn there_is_one_store_for_now() {
     let running = Running::reference().await;
     let mut request = good();
     request.store = "default".to_owned();
-    assert!(running.authorization().authorize(request.clone()).await.is_ok());
+    assert!(
+        running
+            .authorization()
+            .authorize(request.clone())
+            .await
+            .is_ok()
+    );
     request.store = "other".to_owned();
-    let status = running.authorization().authorize(request).await.unwrap_err();
+    let status = running
+        .authorization()
+        .authorize(request)
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
 }
 
@@ -380,17 +506,32 @@ async fn policies_are_listed_in_pages_and_shown_one_by_one() {
     };
     let mut ids = Vec::new();
     loop {
-        let page = client.list_policies(request.clone()).await.unwrap().into_inner();
+        let page = client
+            .list_policies(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
         assert!(page.policies.len() <= 10);
-        ids.extend(page.policies.into_iter().map(|policy| policy.info.unwrap().id));
+        ids.extend(
+            page.policies
+                .into_iter()
+                .map(|policy| policy.info.unwrap().id),
+        );
         if page.next_page_token.is_empty() {
             break;
         }
         request.page_token = page.next_page_token;
     }
-    let status = client.get_status(v1::GetStatusRequest::default()).await.unwrap().into_inner();
+    let status = client
+        .get_status(v1::GetStatusRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     let active = status.active.unwrap();
-    assert_eq!(ids.len() as u64, active.policies + active.templates + active.links);
+    assert_eq!(
+        ids.len() as u64,
+        active.policies + active.templates + active.links
+    );
     assert!(ids.is_sorted());
     assert_eq!((status.activations, status.rejections), (1, 0));
 
@@ -398,7 +539,10 @@ async fn policies_are_listed_in_pages_and_shown_one_by_one() {
         id: id.to_owned(),
         ..v1::GetPolicyRequest::default()
     };
-    let policy = client.get_policy(get("firmware-update-in-window")).await.unwrap();
+    let policy = client
+        .get_policy(get("firmware-update-in-window"))
+        .await
+        .unwrap();
     let policy = policy.into_inner().policy.unwrap();
     assert!(policy.text.contains("updateFirmware"), "{}", policy.text);
     assert_eq!(policy.context_keys, ["image", "now"]);
@@ -414,7 +558,10 @@ async fn answers_are_compressed_only_when_they_are_long() {
     use tonic::codec::CompressionEncoding;
     let running = Running::reference().await;
     for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
-        let mut client = running.authorization().accept_compressed(encoding).send_compressed(encoding);
+        let mut client = running
+            .authorization()
+            .accept_compressed(encoding)
+            .send_compressed(encoding);
         let short = client.authorize(good()).await.unwrap();
         let request = v1::BatchAuthorizeRequest {
             items: vec![good(); 100],
@@ -434,7 +581,11 @@ async fn garbage_on_the_socket_leaves_the_server_standing() {
     use tokio::io::AsyncWriteExt as _;
     let running = Running::reference().await;
     let address = running.server.grpc.first().unwrap().clone();
-    for garbage in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0xff; 4096], vec![0; 4096]] {
+    for garbage in [
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        vec![0xff; 4096],
+        vec![0; 4096],
+    ] {
         let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
         socket.write_all(&garbage).await.ok();
         socket.shutdown().await.ok();
@@ -457,15 +608,21 @@ async fn a_unix_socket_answers_and_goes_with_the_server() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let running = Running::start(config.clone()).await;
     let connect = format!("unix:{}", path.display());
-    let channel = tonic::transport::Endpoint::from_shared(connect).unwrap().connect().await.unwrap();
-    let mut client =
-        AuthorizationServiceClient::new(channel);
+    let channel = tonic::transport::Endpoint::from_shared(connect)
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let mut client = AuthorizationServiceClient::new(channel);
     assert!(client.authorize(good()).await.is_ok());
     // A living one is not.
     config.server.grpc.clear();
     config.server.http = None;
     let error = deodar::run::Server::start(config).await.unwrap_err();
-    assert!(error.to_string().contains("cannot listen on `unix:"), "{error}");
+    assert!(
+        error.to_string().contains("cannot listen on `unix:"),
+        "{error}"
+    );
     drop(client);
     running.server.stop().await.unwrap();
     assert!(!path.exists());
@@ -482,17 +639,23 @@ async fn connections_are_limited() {
     let mut client = AuthorizationServiceClient::new(second.connect_lazy());
     assert!(client.authorize(good()).await.is_err());
     let counted = running.server.pdp.counters().prometheus();
-    assert!(!counted.contains("deodar_connections_refused_total 0"), "{counted}");
+    assert!(
+        !counted.contains("deodar_connections_refused_total 0"),
+        "{counted}"
+    );
     assert!(running.authorization().authorize(good()).await.is_ok());
 }
 
 #[tokio::test]
 async fn deny_when_a_forbid_cannot_be_evaluated() {
-    let folder = repository(&[(
-        "p.cedar",
-        r#"@id("all") permit(principal, action, resource);
+    let folder = repository(&[
+        (
+            "p.cedar",
+            r#"@id("all") permit(principal, action, resource);
            @id("broken") forbid(principal, action, resource) when { context.missing };"#,
-    ), ("manifest.toml", "unknown = \"cedar\"")]);
+        ),
+        ("manifest.toml", "unknown = \"cedar\""),
+    ]);
     let running = Running::start(config(folder.path())).await;
     let request = v1::AuthorizeRequest {
         principal: Some(entity("T", "p")),
@@ -500,7 +663,12 @@ async fn deny_when_a_forbid_cannot_be_evaluated() {
         resource: Some(entity("T", "r")),
         ..v1::AuthorizeRequest::default()
     };
-    let answer = running.authorization().authorize(request).await.unwrap().into_inner();
+    let answer = running
+        .authorization()
+        .authorize(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(answer.cause(), v1::DenyCause::ForbidFailed);
     assert_eq!(answer.errors[0].policy.as_ref().unwrap().id, "broken");
 }

@@ -21,7 +21,9 @@ fn of(service: &str) -> HealthCheckRequest {
 }
 
 async fn get(running: &Running, path: &str) -> String {
-    let mut socket = tokio::net::TcpStream::connect(running.server.http.unwrap()).await.unwrap();
+    let mut socket = tokio::net::TcpStream::connect(running.server.http.unwrap())
+        .await
+        .unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -33,13 +35,21 @@ async fn get(running: &Running, path: &str) -> String {
 async fn health_is_told_by_service() {
     let running = Running::reference().await;
     let mut client = HealthClient::new(running.channel.clone());
-    for service in ["", "deodar.v1.AuthorizationService", "deodar.v1.PolicyService"] {
+    for service in [
+        "",
+        "deodar.v1.AuthorizationService",
+        "deodar.v1.PolicyService",
+    ] {
         let answer = client.check(of(service)).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
     }
     let status = client.check(of("no.such.Service")).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
-    let mut watch = client.watch(of("no.such.Service")).await.unwrap().into_inner();
+    let mut watch = client
+        .watch(of("no.such.Service"))
+        .await
+        .unwrap()
+        .into_inner();
     let first = watch.message().await.unwrap().unwrap();
     assert_eq!(first.status(), ServingStatus::ServiceUnknown);
 }
@@ -54,14 +64,25 @@ async fn bad_policies_at_the_start_are_waited_out_not_ready() {
     let mut watch = client.watch(of("")).await.unwrap().into_inner();
     let first = watch.message().await.unwrap().unwrap();
     assert_eq!(first.status(), ServingStatus::NotServing);
-    let policies = client.check(of("deodar.v1.PolicyService")).await.unwrap().into_inner();
+    let policies = client
+        .check(of("deodar.v1.PolicyService"))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(policies.status(), ServingStatus::Serving);
     assert!(get(&running, "/readyz").await.starts_with("HTTP/1.1 503"));
     assert!(get(&running, "/livez").await.starts_with("HTTP/1.1 200"));
-    let status = running.authorization().authorize(deodar::proto::v1::AuthorizeRequest::default()).await;
+    let status = running
+        .authorization()
+        .authorize(deodar::proto::v1::AuthorizeRequest::default())
+        .await;
     assert_eq!(status.unwrap_err().code(), Code::Unavailable);
 
-    std::fs::write(folder.path().join("p.cedar"), "permit(principal, action, resource);").unwrap();
+    std::fs::write(
+        folder.path().join("p.cedar"),
+        "permit(principal, action, resource);",
+    )
+    .unwrap();
     let second = watch.message().await.unwrap().unwrap();
     assert_eq!(second.status(), ServingStatus::Serving);
     assert!(get(&running, "/readyz").await.starts_with("HTTP/1.1 200"));
@@ -70,7 +91,9 @@ async fn bad_policies_at_the_start_are_waited_out_not_ready() {
 #[tokio::test]
 async fn bad_policies_stop_a_start_that_nobody_watches() {
     let folder = repository(&[("p.cedar", "permit(principal, action")]);
-    let error = deodar::run::Server::start(config(folder.path())).await.unwrap_err();
+    let error = deodar::run::Server::start(config(folder.path()))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("are refused"), "{error}");
 }
 
@@ -81,13 +104,21 @@ async fn draining_is_told_first_and_calls_under_way_end() {
     let running = Running::start(config).await;
     let mut client = HealthClient::new(running.channel.clone());
     let mut watch = client.watch(of("")).await.unwrap().into_inner();
-    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    assert_eq!(
+        watch.message().await.unwrap().unwrap().status(),
+        ServingStatus::Serving
+    );
     let mut authorization = running.authorization();
     let stopping = tokio::spawn(running.server.stop());
-    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(
+        watch.message().await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
     // Still within the delay: the question is answered, with an error about the
     // question and not about the server.
-    let status = authorization.authorize(deodar::proto::v1::AuthorizeRequest::default()).await;
+    let status = authorization
+        .authorize(deodar::proto::v1::AuthorizeRequest::default())
+        .await;
     assert_eq!(status.unwrap_err().code(), Code::InvalidArgument);
     drop(watch);
     stopping.await.unwrap().unwrap();
@@ -96,10 +127,20 @@ async fn draining_is_told_first_and_calls_under_way_end() {
 #[tokio::test]
 async fn counters_are_shown_for_prometheus() {
     let running = Running::reference().await;
-    running.authorization().authorize(deodar::proto::v1::AuthorizeRequest::default()).await.unwrap_err();
+    running
+        .authorization()
+        .authorize(deodar::proto::v1::AuthorizeRequest::default())
+        .await
+        .unwrap_err();
     let metrics = get(&running, "/metrics").await;
-    assert!(metrics.contains("deodar_bad_questions_total 1\n"), "{metrics}");
-    assert!(metrics.contains("deodar_policy_activations_total 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("deodar_bad_questions_total 1\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("deodar_policy_activations_total 1\n"),
+        "{metrics}"
+    );
     assert!(get(&running, "/other").await.starts_with("HTTP/1.1 404"));
 }
 
@@ -124,8 +165,16 @@ async fn reflection_lists_the_services() {
     else {
         panic!("no list");
     };
-    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    for name in ["deodar.v1.AuthorizationService", "deodar.v1.PolicyService", "grpc.health.v1.Health"] {
+    let names: Vec<_> = list
+        .service
+        .into_iter()
+        .map(|service| service.name)
+        .collect();
+    for name in [
+        "deodar.v1.AuthorizationService",
+        "deodar.v1.PolicyService",
+        "grpc.health.v1.Health",
+    ] {
         assert!(names.iter().any(|known| known == name), "{names:?}");
     }
 }

@@ -59,9 +59,16 @@ fn is_as_shown(shown: &[String], printed: &str) -> bool {
 
 fn run(arguments: &str, socket: &Path) -> String {
     // The server of this test listens elsewhere, so that tests can run at once.
-    let arguments = arguments.replace("http://127.0.0.1:8470", &format!("unix:{}", socket.display()));
+    let arguments = arguments.replace(
+        "http://127.0.0.1:8470",
+        &format!("unix:{}", socket.display()),
+    );
     let script = format!("{} {arguments}", env!("CARGO_BIN_EXE_deodar"));
-    let output = Command::new("sh").args(["-c", &script]).current_dir(root()).output().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(root())
+        .output()
+        .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.is_empty(), "{arguments}: {stderr}");
     String::from_utf8(output.stdout).unwrap()
@@ -76,7 +83,10 @@ fn commands_print_what_is_shown() {
     let mut ran = 0;
     for example in &examples {
         let Some(arguments) = example.command.strip_prefix("cargo run --release -- ") else {
-            assert!(["cargo test"].contains(&example.command.as_str()), "{example:?}");
+            assert!(
+                ["cargo test"].contains(&example.command.as_str()),
+                "{example:?}"
+            );
             continue;
         };
         // The server that was started above is this command's.
@@ -84,7 +94,11 @@ fn commands_print_what_is_shown() {
             continue;
         }
         let printed = run(arguments, &served.socket);
-        assert!(is_as_shown(&example.shown, &printed), "{}\n{printed}", example.command);
+        assert!(
+            is_as_shown(&example.shown, &printed),
+            "{}\n{printed}",
+            example.command
+        );
         ran += 1;
     }
     assert!(ran >= 5, "only {ran} of {} commands ran", examples.len());
@@ -92,7 +106,12 @@ fn commands_print_what_is_shown() {
 
 #[test]
 fn what_is_shown_is_compared() {
-    let shown = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let shown = |lines: &[&str]| {
+        lines
+            .iter()
+            .map(|line| (*line).to_owned())
+            .collect::<Vec<_>>()
+    };
     assert!(is_as_shown(&shown(&["a", "b ..."]), "a\nb 1\n"));
     assert!(is_as_shown(&shown(&["a", "..."]), "a\nb\nc\n"));
     assert!(!is_as_shown(&shown(&["a"]), "a\nb\n"));

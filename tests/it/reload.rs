@@ -20,10 +20,20 @@ const MANIFEST: (&str, &str) = ("manifest.toml", "unknown = \"cedar\"");
 /// of group `n` may, by a policy of one file and not by the other's.
 fn revision(number: usize) -> [(&'static str, String); 2] {
     let even = number.is_multiple_of(2);
-    let (a, b) = if even { ("alice", "bob") } else { ("bob", "alice") };
+    let (a, b) = if even {
+        ("alice", "bob")
+    } else {
+        ("bob", "alice")
+    };
     [
-        ("a.cedar", format!(r#"@id("may") permit(principal == U::"{a}", action, resource);"#)),
-        ("b.cedar", format!(r#"@id("may-not") forbid(principal == U::"{b}", action, resource);"#)),
+        (
+            "a.cedar",
+            format!(r#"@id("may") permit(principal == U::"{a}", action, resource);"#),
+        ),
+        (
+            "b.cedar",
+            format!(r#"@id("may-not") forbid(principal == U::"{b}", action, resource);"#),
+        ),
     ]
 }
 
@@ -37,7 +47,12 @@ fn write(folder: &Path, files: &[(&str, String)]) {
 }
 
 async fn status(running: &Running) -> v1::GetStatusResponse {
-    running.policies().get_status(v1::GetStatusRequest::default()).await.unwrap().into_inner()
+    running
+        .policies()
+        .get_status(v1::GetStatusRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
 }
 
 /// Waits for the server to have seen a change, however it took it.
@@ -73,17 +88,45 @@ async fn a_good_edit_takes_effect_and_a_bad_one_changes_nothing() {
     let first = client.authorize(ask("alice")).await.unwrap().into_inner();
     assert_eq!(first.decision(), v1::Decision::Allow);
 
-    write(folder.path(), &[("a.cedar", "permit(principal,".to_owned()), ("c.cedar", "forbid".to_owned())]);
+    write(
+        folder.path(),
+        &[
+            ("a.cedar", "permit(principal,".to_owned()),
+            ("c.cedar", "forbid".to_owned()),
+        ],
+    );
     let bad = seen(&running, 2).await;
     let rejected = bad.rejected.unwrap();
-    assert_eq!(bad.active.unwrap().policy_revision, first.revisions.clone().unwrap().policy);
-    assert_ne!(rejected.policy_revision, first.revisions.clone().unwrap().policy);
+    assert_eq!(
+        bad.active.unwrap().policy_revision,
+        first.revisions.clone().unwrap().policy
+    );
+    assert_ne!(
+        rejected.policy_revision,
+        first.revisions.clone().unwrap().policy
+    );
     for file in ["a.cedar", "c.cedar"] {
-        assert!(rejected.faults.iter().any(|fault| fault.file == file && fault.line == 1), "{rejected:?}");
+        assert!(
+            rejected
+                .faults
+                .iter()
+                .any(|fault| fault.file == file && fault.line == 1),
+            "{rejected:?}"
+        );
     }
     let same = client.authorize(ask("alice")).await.unwrap().into_inner();
-    assert_eq!((same.decision(), same.revisions), (v1::Decision::Allow, first.revisions));
-    assert!(running.server.pdp.counters().prometheus().contains("deodar_policy_rejections_total 1"));
+    assert_eq!(
+        (same.decision(), same.revisions),
+        (v1::Decision::Allow, first.revisions)
+    );
+    assert!(
+        running
+            .server
+            .pdp
+            .counters()
+            .prometheus()
+            .contains("deodar_policy_rejections_total 1")
+    );
 
     std::fs::remove_file(folder.path().join("c.cedar")).unwrap();
     write(folder.path(), &revision(1));
@@ -105,8 +148,17 @@ async fn a_directory_that_goes_away_changes_nothing() {
     }
     let status = seen(&running, 2).await;
     assert_eq!(status.rejections, 1);
-    assert!(status.rejected.unwrap().faults[0].message.contains("no policy file"));
-    let answer = running.authorization().authorize(ask("alice")).await.unwrap().into_inner();
+    assert!(
+        status.rejected.unwrap().faults[0]
+            .message
+            .contains("no policy file")
+    );
+    let answer = running
+        .authorization()
+        .authorize(ask("alice"))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(answer.decision(), v1::Decision::Allow);
 }
 
@@ -142,7 +194,10 @@ async fn under_load_every_answer_is_that_of_the_revision_it_names() {
                     })
                     .collect();
                 let revisions: Vec<_> = answered.iter().map(|answer| &answer.revisions).collect();
-                assert!(revisions.windows(2).all(|pair| pair[0] == pair[1]), "a batch of two revisions");
+                assert!(
+                    revisions.windows(2).all(|pair| pair[0] == pair[1]),
+                    "a batch of two revisions"
+                );
                 for (name, answer) in ["alice", "bob", "alice"].iter().zip(answered) {
                     let allow = answer.decision() == v1::Decision::Allow;
                     let key = ((*name).to_owned(), answer.revisions.unwrap().policy, allow);

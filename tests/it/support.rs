@@ -26,7 +26,9 @@ pub(crate) fn reference() -> PathBuf {
 /// A configuration that listens on free ports only, trusts the caller's time
 /// (the cases name theirs), and does not watch.
 pub(crate) fn config(policies: &Path) -> Config {
-    let mut config = resolve(None, &Variables::default(), &Flags::default()).unwrap().config;
+    let mut config = resolve(None, &Variables::default(), &Flags::default())
+        .unwrap()
+        .config;
     config.server.grpc = vec!["127.0.0.1:0".parse().unwrap()];
     config.server.http = Some("127.0.0.1:0".parse().unwrap());
     config.policies.path = policies.to_owned();

@@ -7,7 +7,9 @@
 #[test]
 fn permits_cannot_be_made_outside_the_engine() {
     if std::env::var_os("DEODAR_TRYBUILD").is_none() {
-        eprintln!("skipped: set DEODAR_TRYBUILD=1 to compile the forgeries of tests/ui (some minutes)");
+        eprintln!(
+            "skipped: set DEODAR_TRYBUILD=1 to compile the forgeries of tests/ui (some minutes)"
+        );
         return;
     }
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");

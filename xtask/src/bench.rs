@@ -53,19 +53,36 @@ pub(crate) fn run(arguments: Vec<String>) -> Result<(), String> {
         Some("reload-load") => return reload::command(arguments.skip(1)),
         _ => {}
     }
-    let (flags, sections): (Vec<_>, Vec<_>) = arguments.partition(|argument| argument.starts_with('-'));
+    let (flags, sections): (Vec<_>, Vec<_>) =
+        arguments.partition(|argument| argument.starts_with('-'));
     let quick = match flags.as_slice() {
         [] => false,
         [flag] if flag == "--quick" => true,
         _ => return Err(format!("unknown flags {flags:?}; there is `--quick`")),
     };
-    if let Some(unknown) = sections.iter().find(|name| !SECTIONS.contains(&name.as_str()) && *name != "page") {
-        return Err(format!("there is no section `{unknown}`; there are {}, and `page`", SECTIONS.join(", ")));
+    if let Some(unknown) = sections
+        .iter()
+        .find(|name| !SECTIONS.contains(&name.as_str()) && *name != "page")
+    {
+        return Err(format!(
+            "there is no section `{unknown}`; there are {}, and `page`",
+            SECTIONS.join(", ")
+        ));
     }
     let effort = if quick {
-        Effort { rounds: 2, seconds: 1.0, repetitions: 3, quick }
+        Effort {
+            rounds: 2,
+            seconds: 1.0,
+            repetitions: 3,
+            quick,
+        }
     } else {
-        Effort { rounds: 7, seconds: 3.0, repetitions: 15, quick }
+        Effort {
+            rounds: 7,
+            seconds: 3.0,
+            repetitions: 15,
+            quick,
+        }
     };
     let wanted = |name: &str| sections.is_empty() || sections.iter().any(|section| section == name);
     if ["server", "start", "reload"].into_iter().any(wanted) {

@@ -97,7 +97,8 @@ async fn connect(server: &ServerAddress) -> Result<Channel, Failure> {
         let message = format!("cannot reach the server `{server}`: {error}");
         Failure::Failed(Message::new(message, "is `deodar serve` running there?"))
     };
-    let endpoint = Endpoint::from_shared(server.to_string()).map_err(|error| unreachable(&error))?;
+    let endpoint =
+        Endpoint::from_shared(server.to_string()).map_err(|error| unreachable(&error))?;
     let connected = endpoint.connect_timeout(PATIENCE).connect().await;
     connected.map_err(|error| unreachable(&deepest(&error)))
 }
@@ -124,7 +125,8 @@ fn request(question: Question) -> Result<v1::AuthorizeRequest, Failure> {
     if let Some(now) = question.now {
         let values = Context::from_iter([("now".into(), now)]);
         let json = ast::Context::Value(values.into()).to_json_value();
-        let json = json.map_err(|error| Failure::Usage(Message::new(error, "give another `--now`")))?;
+        let json =
+            json.map_err(|error| Failure::Usage(Message::new(error, "give another `--now`")))?;
         if let (Json::Object(fields), Json::Object(now)) = (&mut context, json) {
             fields.extend(now);
         }
@@ -137,7 +139,10 @@ fn request(question: Question) -> Result<v1::AuthorizeRequest, Failure> {
             id: id.to_owned(),
         })
     };
-    let has_entities = question.entities.as_array().is_none_or(|entities| !entities.is_empty());
+    let has_entities = question
+        .entities
+        .as_array()
+        .is_none_or(|entities| !entities.is_empty());
     Ok(v1::AuthorizeRequest {
         principal: entity(&question.principal),
         action: entity(&question.action),
@@ -146,7 +151,11 @@ fn request(question: Question) -> Result<v1::AuthorizeRequest, Failure> {
             cedar_json: context.to_string(),
             ..v1::Context::default()
         }),
-        entities_cedar_json: if has_entities { question.entities.to_string() } else { String::new() },
+        entities_cedar_json: if has_entities {
+            question.entities.to_string()
+        } else {
+            String::new()
+        },
         explain: true,
         ..v1::AuthorizeRequest::default()
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
-use prost::Message as _;
+use prost::Message;
 use tokio::time::Sleep;
 use tokio_stream::Stream;
 use tonic::Extensions;
@@ -13,6 +13,7 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use tonic::Streaming;
+use tonic::metadata::MetadataMap;
 
 use super::shared::Shared;
 use super::status::Refusal;
@@ -126,7 +127,11 @@ impl Asked {
         Ok(v1::BatchAuthorizeResponse { items })
     }
 
-    fn streamed(&self, caller: &Caller, asked: v1::StreamAuthorizeRequest) -> v1::StreamAuthorizeResponse {
+    fn streamed(
+        &self,
+        caller: &Caller,
+        asked: v1::StreamAuthorizeRequest,
+    ) -> v1::StreamAuthorizeResponse {
         let answered = match asked.request {
             Some(request) => self.one(caller, request),
             None => Err(WireError::new("request", "is missing", "it is required").into()),
@@ -151,21 +156,27 @@ impl AuthorizationService for Authorization {
         &self,
         request: Request<v1::AuthorizeRequest>,
     ) -> Result<Response<v1::AuthorizeResponse>, Status> {
-        let (_, extensions, message) = request.into_parts();
+        let (metadata, extensions, message) = request.into_parts();
         let answer = self.asked.one(&caller(&extensions), message)?;
-        let length = answer.encoded_len();
-        Ok(compressed_if(length, self.compress_above_bytes, answer))
+        Ok(compressed_above(
+            self.compress_above_bytes,
+            &metadata,
+            answer,
+        ))
     }
 
     async fn batch_authorize(
         &self,
         request: Request<v1::BatchAuthorizeRequest>,
     ) -> Result<Response<v1::BatchAuthorizeResponse>, Status> {
-        let (_, extensions, message) = request.into_parts();
+        let (metadata, extensions, message) = request.into_parts();
         let deadline = extensions.get().copied();
         let answers = self.asked.batch(&caller(&extensions), deadline, message)?;
-        let length = answers.encoded_len();
-        Ok(compressed_if(length, self.compress_above_bytes, answers))
+        Ok(compressed_above(
+            self.compress_above_bytes,
+            &metadata,
+            answers,
+        ))
     }
 
     type StreamAuthorizeStream = Answers;
@@ -189,9 +200,16 @@ impl AuthorizationService for Authorization {
 }
 
 /// Compression is agreed for a call; answers that are not worth it opt out.
-pub fn compressed_if<M>(length: usize, above: usize, message: M) -> Response<M> {
+/// How long an answer is, is asked only for a caller that takes compression.
+pub fn compressed_above<M: Message>(
+    above: usize,
+    metadata: &MetadataMap,
+    message: M,
+) -> Response<M> {
+    let is_taken = metadata.contains_key("grpc-accept-encoding");
+    let is_worth_it = is_taken && above != 0 && message.encoded_len() >= above;
     let mut response = Response::new(message);
-    if above == 0 || length < above {
+    if !is_worth_it {
         response.disable_compression();
     }
     response

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use prost::Message as _;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 
-use super::authorization::compressed_if;
+use super::authorization::compressed_above;
 use super::status::Refusal;
 use super::status::WireError;
 use super::wire::count;
@@ -62,7 +61,11 @@ impl Policies {
         let rest = all.len() > size as usize;
         all.truncate(size as usize);
         let next = all.last().filter(|_| rest).map(|last| {
-            let revision: String = active.policy_revision.chars().take(TOKEN_REVISION).collect();
+            let revision: String = active
+                .policy_revision
+                .chars()
+                .take(TOKEN_REVISION)
+                .collect();
             format!("{revision}:{}", last.info.id)
         });
         Ok(v1::ListPoliciesResponse {
@@ -110,7 +113,11 @@ fn after<'a>(token: &'a str, revision: &str) -> Result<Option<&'a str>, WireErro
     let hint = "start again without a token";
     match token.split_once(':') {
         Some((of, id)) if of.len() == TOKEN_REVISION && revision.starts_with(of) => Ok(Some(id)),
-        Some(_) => Err(WireError::new("page_token", "is of another policy revision", hint)),
+        Some(_) => Err(WireError::new(
+            "page_token",
+            "is of another policy revision",
+            hint,
+        )),
         None => Err(WireError::new("page_token", "is not a page token", hint)),
     }
 }
@@ -203,7 +210,11 @@ impl PolicyService for Policies {
         request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         let status = self.status(request.get_ref())?;
-        Ok(compressed_if(status.encoded_len(), self.compress_above_bytes, status))
+        Ok(compressed_above(
+            self.compress_above_bytes,
+            request.metadata(),
+            status,
+        ))
     }
 
     async fn list_policies(
@@ -211,7 +222,11 @@ impl PolicyService for Policies {
         request: Request<v1::ListPoliciesRequest>,
     ) -> Result<Response<v1::ListPoliciesResponse>, Status> {
         let list = self.list(request.get_ref())?;
-        Ok(compressed_if(list.encoded_len(), self.compress_above_bytes, list))
+        Ok(compressed_above(
+            self.compress_above_bytes,
+            request.metadata(),
+            list,
+        ))
     }
 
     async fn get_policy(
@@ -219,6 +234,10 @@ impl PolicyService for Policies {
         request: Request<v1::GetPolicyRequest>,
     ) -> Result<Response<v1::GetPolicyResponse>, Status> {
         let policy = self.get(request.get_ref())?;
-        Ok(compressed_if(policy.encoded_len(), self.compress_above_bytes, policy))
+        Ok(compressed_above(
+            self.compress_above_bytes,
+            request.metadata(),
+            policy,
+        ))
     }
 }

@@ -35,11 +35,16 @@ impl Shared {
     /// Reads what is shared.
     pub fn new(snapshot: &Snapshot, limits: &Limits, request: v1::AuthorizeRequest) -> Self {
         let mut reader = Reader::new(snapshot, limits);
-        let uid = |field, entity: Option<v1::EntityRef>| entity.map(|entity| reader.uid(&Path::root(field), Some(entity)));
+        let uid = |field, entity: Option<v1::EntityRef>| {
+            entity.map(|entity| reader.uid(&Path::root(field), Some(entity)))
+        };
         let principal = uid("principal", request.principal);
         let action = uid("action", request.action);
         let resource = uid("resource", request.resource);
-        let typed = request.context.as_ref().filter(|given| given.cedar_json.is_empty());
+        let typed = request
+            .context
+            .as_ref()
+            .filter(|given| given.cedar_json.is_empty());
         let read = typed.map(|given| {
             let context = reader.fields(&Path::root("context"), given.values.clone(), 1)?;
             Ok((Arc::new(context), reader.values()))
@@ -76,19 +81,37 @@ impl Shared {
             }
             _ => {
                 let given = item.context.or_else(|| self.context.clone());
-                Arc::new(wire::context(&mut reader, snapshot, limits, &action, given)?)
+                Arc::new(wire::context(
+                    &mut reader,
+                    snapshot,
+                    limits,
+                    &action,
+                    given,
+                )?)
             }
         };
         if item.entities.is_empty() && item.entities_cedar_json.is_empty() {
             item.entities.clone_from(&self.entities);
-            item.entities_cedar_json.clone_from(&self.entities_cedar_json);
+            item.entities_cedar_json
+                .clone_from(&self.entities_cedar_json);
         }
         Ok(Parts {
-            principal: uid(&reader, "principal", item.principal, self.principal.as_ref())?,
+            principal: uid(
+                &reader,
+                "principal",
+                item.principal,
+                self.principal.as_ref(),
+            )?,
             resource: uid(&reader, "resource", item.resource, self.resource.as_ref())?,
             action,
             context,
-            overlay: wire::overlay(&mut reader, snapshot, limits, item.entities, &item.entities_cedar_json)?,
+            overlay: wire::overlay(
+                &mut reader,
+                snapshot,
+                limits,
+                item.entities,
+                &item.entities_cedar_json,
+            )?,
         })
     }
 }

@@ -55,9 +55,17 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When it is missing, incomplete or of an unknown type.
-    pub fn uid(&self, field: &Path<'_>, entity: Option<v1::EntityRef>) -> Result<Arc<EntityUID>, WireError> {
+    pub fn uid(
+        &self,
+        field: &Path<'_>,
+        entity: Option<v1::EntityRef>,
+    ) -> Result<Arc<EntityUID>, WireError> {
         let Some(entity) = entity else {
-            return Err(WireError::new(field.to_string(), "is missing", "it is required"));
+            return Err(WireError::new(
+                field.to_string(),
+                "is missing",
+                "it is required",
+            ));
         };
         self.named(&entity.r#type, &field.name("type"))?;
         self.short(&entity.id, &field.name("id"))?;
@@ -87,19 +95,42 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
-    fn value(&mut self, field: &Path<'_>, value: v1::Value, depth: usize) -> Result<Value, WireError> {
+    fn value(
+        &mut self,
+        field: &Path<'_>,
+        value: v1::Value,
+        depth: usize,
+    ) -> Result<Value, WireError> {
         self.values += 1;
         if self.values > self.limits.values_max {
-            return Err(WireError::too_much(field.to_string(), "values", self.limits.values_max, "values_max"));
+            return Err(WireError::too_much(
+                field.to_string(),
+                "values",
+                self.limits.values_max,
+                "values_max",
+            ));
         }
         if depth > self.limits.depth_max {
-            return Err(WireError::too_much(field.to_string(), "levels", self.limits.depth_max, "depth_max"));
+            return Err(WireError::too_much(
+                field.to_string(),
+                "levels",
+                self.limits.depth_max,
+                "depth_max",
+            ));
         }
         let Some(kind) = value.kind else {
-            return Err(WireError::new(field.to_string(), "has no value", "set one of its kinds"));
+            return Err(WireError::new(
+                field.to_string(),
+                "has no value",
+                "set one of its kinds",
+            ));
         };
         let bad = |error: ExtensionError| {
-            WireError::new(field.to_string(), format!("is bad: {error}"), "see Cedar's extension types")
+            WireError::new(
+                field.to_string(),
+                format!("is bad: {error}"),
+                "see Cedar's extension types",
+            )
         };
         let extension = |extension: Extension, text: &str| {
             self.short(text, field)?;
@@ -112,12 +143,14 @@ impl<'a> Reader<'a> {
             Kind::Entity(entity) => Value::new(self.uid(field, Some(entity))?, None),
             Kind::Set(set) => {
                 let elements = set.elements.into_iter().enumerate();
-                let elements = elements.map(|(at, element)| self.value(&field.index(at), element, depth + 1));
+                let elements =
+                    elements.map(|(at, element)| self.value(&field.index(at), element, depth + 1));
                 Value::set(elements.collect::<Result<Vec<_>, _>>()?, None)
             }
-            Kind::Record(record) => {
-                Value::record_arc(Arc::new(self.fields(field, record.fields, depth + 1)?), None)
-            }
+            Kind::Record(record) => Value::record_arc(
+                Arc::new(self.fields(field, record.fields, depth + 1)?),
+                None,
+            ),
             Kind::Ip(text) => extension(Extension::Ip, &text)?,
             Kind::Decimal(text) => extension(Extension::Decimal, &text)?,
             Kind::Datetime(text) => extension(Extension::Datetime, &text)?,
@@ -129,7 +162,11 @@ impl<'a> Reader<'a> {
     /// A name must be there and within the limit.
     fn named(&self, name: &str, field: &Path<'_>) -> Result<(), WireError> {
         if name.is_empty() {
-            return Err(WireError::new(field.to_string(), "is empty", "it is required"));
+            return Err(WireError::new(
+                field.to_string(),
+                "is empty",
+                "it is required",
+            ));
         }
         self.short(name, field)
     }
@@ -137,7 +174,12 @@ impl<'a> Reader<'a> {
     fn short(&self, text: &str, field: &Path<'_>) -> Result<(), WireError> {
         if text.len() > self.limits.id_bytes_max {
             let limit = self.limits.id_bytes_max;
-            return Err(WireError::too_much(field.to_string(), "bytes", limit, "id_bytes_max"));
+            return Err(WireError::too_much(
+                field.to_string(),
+                "bytes",
+                limit,
+                "id_bytes_max",
+            ));
         }
         Ok(())
     }

@@ -98,10 +98,20 @@ pub(super) fn overlay(
     };
     if entities.len() + typed.len() > limits.entities_max {
         let limit = limits.entities_max;
-        return Err(WireError::too_much("entities", "entities", limit, "entities_max"));
+        return Err(WireError::too_much(
+            "entities",
+            "entities",
+            limit,
+            "entities_max",
+        ));
     }
     for (at, given) in typed.into_iter().enumerate() {
-        entities.push(entity(reader, limits, &Path::root("entities").index(at), given)?);
+        entities.push(entity(
+            reader,
+            limits,
+            &Path::root("entities").index(at),
+            given,
+        )?);
     }
     Ok(entities.into())
 }
@@ -115,7 +125,12 @@ fn entity(
     let uid = reader.uid(&field.name("uid"), given.uid)?;
     if given.parents.len() > limits.entities_max {
         let field = field.name("parents").to_string();
-        return Err(WireError::too_much(field, "parents", limits.entities_max, "entities_max"));
+        return Err(WireError::too_much(
+            field,
+            "parents",
+            limits.entities_max,
+            "entities_max",
+        ));
     }
     let parents = given
         .parents
@@ -152,7 +167,11 @@ pub fn response(
     v1::AuthorizeResponse {
         decision: written.into(),
         decision_id: answer.id.to_string(),
-        policies: decision.policies.iter().map(|info| policy_ref(info)).collect(),
+        policies: decision
+            .policies
+            .iter()
+            .map(|info| policy_ref(info))
+            .collect(),
         errors: decision
             .errors
             .iter()
@@ -215,7 +234,11 @@ pub fn policy_ref(info: &PolicyInfo) -> v1::PolicyRef {
             .collect(),
         file: info.file.to_string(),
         line: count(info.line),
-        template_id: info.template.as_ref().map(ToString::to_string).unwrap_or_default(),
+        template_id: info
+            .template
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
     }
 }
 

@@ -37,9 +37,21 @@ impl Served {
     /// Starts, and waits for the line that says what is served.
     pub(crate) fn start(folder: &Path, policies: &Path, variables: &[(&str, &str)]) -> Self {
         let socket = folder.join("deodar.sock");
-        #[expect(clippy::zombie_processes, reason = "`Served` waits for it when it is dropped")]
+        #[expect(
+            clippy::zombie_processes,
+            reason = "`Served` waits for it when it is dropped"
+        )]
         let mut child = Command::new(env!("CARGO_BIN_EXE_deodar"))
-            .args(["serve", "--grpc", "127.0.0.1:0", "--http", "off", "--log-format", "json", "--policies"])
+            .args([
+                "serve",
+                "--grpc",
+                "127.0.0.1:0",
+                "--http",
+                "off",
+                "--log-format",
+                "json",
+                "--policies",
+            ])
             .arg(policies)
             .arg("--unix")
             .arg(&socket)
@@ -53,18 +65,32 @@ impl Served {
         let mut seen = String::new();
         loop {
             let mut line = String::new();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended early:\n{seen}");
+            assert!(
+                lines.read_line(&mut line).unwrap() > 0,
+                "it ended early:\n{seen}"
+            );
             seen.push_str(&line);
-            let json: Json = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+            let json: Json =
+                serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
             if json["message"] == "serving" {
-                return Self { child, lines, socket };
+                return Self {
+                    child,
+                    lines,
+                    socket,
+                };
             }
         }
     }
 
     fn terminate(mut self) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         let mut rest = String::new();
         self.lines.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code(), rest)
@@ -73,10 +99,20 @@ impl Served {
 
 fn check(case: &Case, from: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_deodar"))
-        .args(["check", "--json", "--principal", &case.principal, "--action", &case.action])
+        .args([
+            "check",
+            "--json",
+            "--principal",
+            &case.principal,
+            "--action",
+            &case.action,
+        ])
         .args(["--resource", &case.resource])
         .args(["--context", &serde_json::to_string(&case.context).unwrap()])
-        .args(["--entities", &serde_json::to_string(&case.entities).unwrap()])
+        .args([
+            "--entities",
+            &serde_json::to_string(&case.entities).unwrap(),
+        ])
         .args(from)
         .env_clear()
         .output()
@@ -89,10 +125,17 @@ fn told(case: &Case, output: &Output) -> Told {
         .unwrap_or_else(|_| panic!("{}: {}", case.name, String::from_utf8_lossy(&output.stderr)));
     let ids = |key: &str, id: fn(&Json) -> &Json| {
         let list = json[key].as_array().unwrap();
-        list.iter().map(|item| id(item).as_str().unwrap().to_owned()).collect()
+        list.iter()
+            .map(|item| id(item).as_str().unwrap().to_owned())
+            .collect()
     };
     let allow = json["decision"] == "allow";
-    assert_eq!(output.status.code(), Some(if allow { 0 } else { 3 }), "{}", case.name);
+    assert_eq!(
+        output.status.code(),
+        Some(if allow { 0 } else { 3 }),
+        "{}",
+        case.name
+    );
     Told {
         allow,
         policies: ids("policies", |policy| &policy["id"]),
@@ -115,7 +158,10 @@ fn the_command_line_answers_every_case_from_a_server() {
             scope.spawn(move || {
                 for case in part {
                     let told = told(case, &check(case, &["--server", server]));
-                    faults_seen.lock().unwrap().extend(case.verify("check --server", &told).err());
+                    faults_seen
+                        .lock()
+                        .unwrap()
+                        .extend(case.verify("check --server", &told).err());
                 }
             });
         }
@@ -157,14 +203,35 @@ fn what_cannot_start_says_why_and_what_to_do() {
         "",
     );
     assert!(bad.starts_with("exit 4\n"), "{bad}");
-    assert!(bad.contains("docs.cedar") && bad.contains("1 fault"), "{bad}");
-    let nowhere = place.run(&["serve", "--policies", "nowhere", "--grpc", "127.0.0.1:0", "--http", "off"]);
-    assert!(nowhere.starts_with("exit 1\n") && nowhere.contains("cannot watch the policy directory `nowhere`"), "{nowhere}");
+    assert!(
+        bad.contains("docs.cedar") && bad.contains("1 fault"),
+        "{bad}"
+    );
+    let nowhere = place.run(&[
+        "serve",
+        "--policies",
+        "nowhere",
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "off",
+    ]);
+    assert!(
+        nowhere.starts_with("exit 1\n")
+            && nowhere.contains("cannot watch the policy directory `nowhere`"),
+        "{nowhere}"
+    );
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let place = Place::new();
     let taken = place.run(&["serve", "--grpc", &address, "--http", "off"]);
-    assert!(taken.starts_with("exit 1\n") && taken.contains("is another deodar running?"), "{taken}");
+    assert!(
+        taken.starts_with("exit 1\n") && taken.contains("is another deodar running?"),
+        "{taken}"
+    );
     let open = place.run(&["serve", "--grpc", "0.0.0.0:0", "--http", "off"]);
-    assert!(open.starts_with("exit 2\n") && open.contains("insecure"), "{open}");
+    assert!(
+        open.starts_with("exit 2\n") && open.contains("insecure"),
+        "{open}"
+    );
 }

@@ -6,7 +6,8 @@ use super::world::literal;
 use super::world::uid;
 
 const ATTRIBUTES: &[&str] = &[
-    "flag", "level", "name", "owner", "peers", "labels", "info", "addr", "score", "born", "ttl", "nope",
+    "flag", "level", "name", "owner", "peers", "labels", "info", "addr", "score", "born", "ttl",
+    "nope",
 ];
 pub const CONTEXT_KEYS: &[&str] = &[
     "flag", "level", "name", "who", "labels", "info", "addr", "born", "extra", "spare",
@@ -27,17 +28,36 @@ pub fn boolean(d: &mut Dice, depth: usize) -> String {
         7 => format!("({} is {})", entity(d, less), d.pick(TYPES)),
         8 => format!("{}.hasTag({})", entity(d, less), tag(d, less)),
         9 => format!("({} has info.deep.flag)", entity(d, less)),
-        10 => format!("({} in [{}, {}])", entity(d, less), entity(d, less), entity(d, less)),
-        11 => format!("({} is {} in {})", entity(d, less), d.pick(TYPES), entity(d, less)),
+        10 => format!(
+            "({} in [{}, {}])",
+            entity(d, less),
+            entity(d, less),
+            entity(d, less)
+        ),
+        11 => format!(
+            "({} is {} in {})",
+            entity(d, less),
+            d.pick(TYPES),
+            entity(d, less)
+        ),
         12 | 13 => {
             let op = d.pick(&["<", "<=", ">", ">=", "==", "!="]);
             format!("({} {op} {})", long(d, less), long(d, less))
         }
-        14 => format!("({} like \"{}\")", string(d, less), d.pick(&["a*", "*", "*b", "10.*", ""])),
+        14 => format!(
+            "({} like \"{}\")",
+            string(d, less),
+            d.pick(&["a*", "*", "*b", "10.*", ""])
+        ),
         15 | 16 => format!("({} && {})", boolean(d, less), boolean(d, less)),
         17 | 18 => format!("({} || {})", boolean(d, less), boolean(d, less)),
         19 => format!("(!{})", boolean(d, less)),
-        20 => format!("(if {} then {} else {})", boolean(d, less), boolean(d, less), boolean(d, less)),
+        20 => format!(
+            "(if {} then {} else {})",
+            boolean(d, less),
+            boolean(d, less),
+            boolean(d, less)
+        ),
         21 => format!("{}.contains({})", set(d, less), value(d, less)),
         22 => format!("{}.containsAll({})", set(d, less), set(d, less)),
         23 => format!("{}.containsAny({})", set(d, less), set(d, less)),
@@ -46,8 +66,17 @@ pub fn boolean(d: &mut Dice, depth: usize) -> String {
         27 => format!("({} == {})", value(d, less), value(d, less)),
         28 => format!("({} has {})", record(d, less), d.pick(CONTEXT_KEYS)),
         29 => format!("{}.flag", record(d, less)),
-        30 => format!("{}.hasTag({})", d.pick(&["principal", "resource"]), tag(d, less)),
-        31 => format!("({} in {}.{})", entity(d, less), entity(d, less), d.pick(&["peers", "owner"])),
+        30 => format!(
+            "{}.hasTag({})",
+            d.pick(&["principal", "resource"]),
+            tag(d, less)
+        ),
+        31 => format!(
+            "({} in {}.{})",
+            entity(d, less),
+            entity(d, less),
+            d.pick(&["peers", "owner"])
+        ),
         _ => value(d, less),
     }
 }
@@ -62,8 +91,17 @@ fn entity(d: &mut Dice, depth: usize) -> String {
         5 => "action".into(),
         6 | 7 => format!("{}.owner", entity(d, less)),
         8 => "context.who".into(),
-        9 => format!("{{who: {}, other: {}}}.who", entity(d, less), entity(d, less)),
-        10 => format!("(if {} then {} else {})", boolean(d, less), entity(d, less), entity(d, less)),
+        9 => format!(
+            "{{who: {}, other: {}}}.who",
+            entity(d, less),
+            entity(d, less)
+        ),
+        10 => format!(
+            "(if {} then {} else {})",
+            boolean(d, less),
+            entity(d, less),
+            entity(d, less)
+        ),
         11 => format!("{}.getTag({})", entity(d, less), tag(d, less)),
         12 => format!("{}.info.who", entity(d, less)),
         _ => "context.info.who".into(),
@@ -104,7 +142,12 @@ fn string(d: &mut Dice, depth: usize) -> String {
         1 => "context.name".into(),
         2 => format!("{}.name", entity(d, less)),
         3 => format!("{}.getTag(\"t1\")", entity(d, less)),
-        _ => format!("(if {} then {} else {})", boolean(d, less), string(d, less), string(d, less)),
+        _ => format!(
+            "(if {} then {} else {})",
+            boolean(d, less),
+            string(d, less),
+            string(d, less)
+        ),
     }
 }
 
@@ -126,14 +169,22 @@ fn record(d: &mut Dice, depth: usize) -> String {
         1 => format!("{}.info", entity(d, less)),
         2 => format!("{{flag: {}, level: {}}}", boolean(d, less), long(d, less)),
         3 => "{x: context}.x".into(),
-        4 => format!("(if {} then context else {})", boolean(d, less), entity(d, less)),
+        4 => format!(
+            "(if {} then context else {})",
+            boolean(d, less),
+            entity(d, less)
+        ),
         _ => "context.info.deep".into(),
     }
 }
 
 fn value(d: &mut Dice, depth: usize) -> String {
     if depth == 0 {
-        return if d.chance(1, 2) { long(d, 0) } else { entity(d, 0) };
+        return if d.chance(1, 2) {
+            long(d, 0)
+        } else {
+            entity(d, 0)
+        };
     }
     match d.below(6) {
         0 => long(d, depth),
@@ -148,11 +199,34 @@ fn value(d: &mut Dice, depth: usize) -> String {
 fn extension(d: &mut Dice, depth: usize) -> String {
     match d.below(6) {
         0 => format!("{}.isInRange({})", ip(d, depth), ip(d, depth)),
-        1 => format!("{}.{}()", ip(d, depth), d.pick(&["isIpv4", "isIpv6", "isLoopback"])),
-        2 => format!("{}.{}({})", decimal(d, depth), d.pick(&["lessThan", "greaterThanOrEqual"]), decimal(d, depth)),
-        3 => format!("({} {} {})", datetime(d, depth), d.pick(&["<", ">=", "=="]), datetime(d, depth)),
-        4 => format!("({} {} {})", duration(d, depth), d.pick(&["<", ">=", "=="]), duration(d, depth)),
-        _ => format!("({}.toMilliseconds() < {})", duration(d, depth), long(d, depth)),
+        1 => format!(
+            "{}.{}()",
+            ip(d, depth),
+            d.pick(&["isIpv4", "isIpv6", "isLoopback"])
+        ),
+        2 => format!(
+            "{}.{}({})",
+            decimal(d, depth),
+            d.pick(&["lessThan", "greaterThanOrEqual"]),
+            decimal(d, depth)
+        ),
+        3 => format!(
+            "({} {} {})",
+            datetime(d, depth),
+            d.pick(&["<", ">=", "=="]),
+            datetime(d, depth)
+        ),
+        4 => format!(
+            "({} {} {})",
+            duration(d, depth),
+            d.pick(&["<", ">=", "=="]),
+            duration(d, depth)
+        ),
+        _ => format!(
+            "({}.toMilliseconds() < {})",
+            duration(d, depth),
+            long(d, depth)
+        ),
     }
 }
 
@@ -188,7 +262,10 @@ fn duration(d: &mut Dice, depth: usize) -> String {
     match d.below(3) {
         0 => "duration(\"1h\")".into(),
         1 => format!("{}.ttl", entity(d, depth)),
-        _ => format!("{}.durationSince(datetime(\"2026-01-01\"))", d.pick(&["context.born", "principal.born"])),
+        _ => format!(
+            "{}.durationSince(datetime(\"2026-01-01\"))",
+            d.pick(&["context.born", "principal.born"])
+        ),
     }
 }
 

@@ -54,7 +54,11 @@ impl From<&Decision> for Answer {
         let errors = decision.errors.iter();
         Self {
             allow: decision.is_allow(),
-            reasons: decision.policies.iter().map(|policy| policy.id.to_string()).collect(),
+            reasons: decision
+                .policies
+                .iter()
+                .map(|policy| policy.id.to_string())
+                .collect(),
             errors: errors
                 .map(|error| (error.policy.id.to_string(), error.message.clone()))
                 .collect(),
@@ -75,7 +79,8 @@ impl Engine {
 
     pub fn of_files(files: &Files) -> Self {
         let snapshot = compile(files).unwrap_or_else(|faults| panic!("{faults:#?}\n{files:?}"));
-        let view = directory::load(&snapshot, files).unwrap_or_else(|faults| panic!("{faults:#?}\n{files:?}"));
+        let view = directory::load(&snapshot, files)
+            .unwrap_or_else(|faults| panic!("{faults:#?}\n{files:?}"));
         Self { snapshot, view }
     }
 
@@ -98,7 +103,10 @@ pub fn file_list(world: &World, manifest: &str) -> Vec<(String, Vec<u8>)> {
         .links
         .iter()
         .map(|link| {
-            let slots = [("?principal", &link.principal), ("?resource", &link.resource)];
+            let slots = [
+                ("?principal", &link.principal),
+                ("?resource", &link.resource),
+            ];
             let args: BTreeMap<_, _> = slots
                 .iter()
                 .filter_map(|(slot, uid)| Some((*slot, literal(uid.as_ref()?))))
@@ -108,8 +116,14 @@ pub fn file_list(world: &World, manifest: &str) -> Vec<(String, Vec<u8>)> {
         .collect();
     let mut files = vec![
         ("manifest.toml".to_owned(), manifest.into()),
-        ("entities/all.json".to_owned(), things_json(&world.things).to_string().into_bytes()),
-        ("links/all.json".to_owned(), Json::Array(links).to_string().into_bytes()),
+        (
+            "entities/all.json".to_owned(),
+            things_json(&world.things).to_string().into_bytes(),
+        ),
+        (
+            "links/all.json".to_owned(),
+            Json::Array(links).to_string().into_bytes(),
+        ),
     ];
     if world.has_schema {
         files.push(("world.cedarschema".to_owned(), schema().into_bytes()));
@@ -144,13 +158,20 @@ impl Oracle {
             }
         }
         for link in &world.links {
-            let slots = [(SlotId::principal(), &link.principal), (SlotId::resource(), &link.resource)];
+            let slots = [
+                (SlotId::principal(), &link.principal),
+                (SlotId::resource(), &link.resource),
+            ];
             let slots: HashMap<_, _> = slots
                 .into_iter()
                 .filter_map(|(slot, uid)| Some((slot, cedar_uid(uid.as_ref()?))))
                 .collect();
             policies
-                .link(PolicyId::new(&link.template), PolicyId::new(&link.id), slots)
+                .link(
+                    PolicyId::new(&link.template),
+                    PolicyId::new(&link.id),
+                    slots,
+                )
                 .unwrap();
         }
         Self { schema, policies }
@@ -162,13 +183,18 @@ impl Oracle {
 
     pub fn answer(&self, ask: &Ask, entities: &Entities) -> Answer {
         let context = Context::from_json_value(json!(ask.context), None).unwrap();
-        let [principal, action, resource] = [&ask.principal, &ask.action, &ask.resource].map(cedar_uid);
+        let [principal, action, resource] =
+            [&ask.principal, &ask.action, &ask.resource].map(cedar_uid);
         let request = Request::new(principal, action, resource, context, None).unwrap();
         let response = Authorizer::new().is_authorized(&request, &self.policies, entities);
         let errors = response.diagnostics().errors();
         Answer {
             allow: response.decision() == cedar_policy::Decision::Allow,
-            reasons: response.diagnostics().reason().map(ToString::to_string).collect(),
+            reasons: response
+                .diagnostics()
+                .reason()
+                .map(ToString::to_string)
+                .collect(),
             errors: errors
                 .map(|error| match error {
                     AuthorizationError::PolicyEvaluationError(error) => {
@@ -183,7 +209,10 @@ impl Oracle {
 fn engine_id(file: &str, written: Option<&str>, cedar: &PolicyId) -> PolicyId {
     match written {
         Some(id) => PolicyId::new(id),
-        None => PolicyId::new(format!("{file}#{}", cedar.to_string().trim_start_matches("policy"))),
+        None => PolicyId::new(format!(
+            "{file}#{}",
+            cedar.to_string().trim_start_matches("policy")
+        )),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Many policies: the index finds all that match, and they are what Cedar finds.
 
+use cedar_policy_core::ast::EntityUID;
 use deodar::engine::index::Index;
 use deodar::engine::scope::Ancestors;
 use deodar::engine::scope::Parties;
 use deodar::engine::scope::Party;
 use deodar::engine::scope::Scope;
 use deodar::engine::scope::uid_atom;
-use cedar_policy_core::ast::EntityUID;
 use proptest::prop_assert;
 use proptest::prop_assert_eq;
 use proptest::proptest;
@@ -82,7 +82,12 @@ proptest! {
 fn check(world: &World) -> Result<(), proptest::test_runner::TestCaseError> {
     let (engine, oracle) = (Engine::new(world, CEDAR), Oracle::new(world));
     let entities = oracle.entities(&world.things);
-    let scopes: Vec<Scope> = engine.snapshot.rules().iter().map(|policy| policy.scope.clone()).collect();
+    let scopes: Vec<Scope> = engine
+        .snapshot
+        .rules()
+        .iter()
+        .map(|policy| policy.scope.clone())
+        .collect();
     let index = Index::new(&scopes);
     for ask in &world.asks {
         let query = query(ask);
@@ -119,15 +124,30 @@ fn check(world: &World) -> Result<(), proptest::test_runner::TestCaseError> {
 #[test]
 fn a_crowd_is_split_by_the_other_party() {
     let text: String = (0..300)
-        .map(|n| format!("permit(principal in Group::\"{}\", action, resource in Hub::Folder::\"{}\");\n", n % 10, n / 10))
+        .map(|n| {
+            format!(
+                "permit(principal in Group::\"{}\", action, resource in Hub::Folder::\"{}\");\n",
+                n % 10,
+                n / 10
+            )
+        })
         .collect();
     let mut world = World::new(&mut Dice::new(Vec::new()), false, 0, false);
     world.files = [("many.cedar".to_owned(), text)].into();
     let engine = Engine::new(&world, CEDAR);
-    let scopes: Vec<Scope> = engine.snapshot.rules().iter().map(|policy| policy.scope.clone()).collect();
+    let scopes: Vec<Scope> = engine
+        .snapshot
+        .rules()
+        .iter()
+        .map(|policy| policy.scope.clone())
+        .collect();
     let index = Index::new(&scopes);
     let named = |kind: &str, id: &str| super::loaded::core_uid(&(kind.to_owned(), id.to_owned()));
-    let (group, folder, action) = (named("Group", "3"), named("Hub::Folder", "7"), named("Action", "read"));
+    let (group, folder, action) = (
+        named("Group", "3"),
+        named("Hub::Folder", "7"),
+        named("Action", "read"),
+    );
     let parties = Parties {
         principal: Party::new(&group, &[]),
         action: Party::new(&action, &[]),

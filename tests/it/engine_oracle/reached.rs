@@ -31,9 +31,20 @@ impl Reached {
                 Root::Principal => vec![ask.principal.clone()],
                 Root::Action => vec![ask.action.clone()],
                 Root::Resource => vec![ask.resource.clone()],
-                Root::Entity(uid) => vec![(uid.entity_type().to_string(), uid.eid().escaped().to_string())],
-                Root::PrincipalSlot => world.links.iter().filter_map(|link| link.principal.clone()).collect(),
-                Root::ResourceSlot => world.links.iter().filter_map(|link| link.resource.clone()).collect(),
+                Root::Entity(uid) => vec![(
+                    uid.entity_type().to_string(),
+                    uid.eid().escaped().to_string(),
+                )],
+                Root::PrincipalSlot => world
+                    .links
+                    .iter()
+                    .filter_map(|link| link.principal.clone())
+                    .collect(),
+                Root::ResourceSlot => world
+                    .links
+                    .iter()
+                    .filter_map(|link| link.resource.clone())
+                    .collect(),
                 Root::Context => {
                     for (name, reads) in &reads.attributes {
                         if let Some(value) = ask.context.get(name.as_str()) {
@@ -82,10 +93,15 @@ impl Reached {
     /// Removes, changes and adds what is not read.
     pub fn change_the_rest(&self, dice: &mut Dice, things: &mut BTreeMap<Uid, Thing>) {
         for (uid, thing) in things.iter_mut().filter(|(uid, _)| uid.0 != "Action") {
-            for name in ["flag", "level", "name", "owner", "peers", "labels", "info", "addr", "score", "born", "ttl"] {
+            for name in [
+                "flag", "level", "name", "owner", "peers", "labels", "info", "addr", "score",
+                "born", "ttl",
+            ] {
                 let is_read = self.read.contains(&(uid.clone(), name.to_owned()));
                 if !is_read && (thing.attrs.remove(name).is_none() || dice.chance(1, 2)) {
-                    thing.attrs.insert(name.to_owned(), attribute(dice, name, true));
+                    thing
+                        .attrs
+                        .insert(name.to_owned(), attribute(dice, name, true));
                 }
             }
             if !self.read.contains(&(uid.clone(), String::new())) && dice.chance(1, 2) {

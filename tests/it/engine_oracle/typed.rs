@@ -65,7 +65,9 @@ fn uid(kind: &str, id: &str) -> Uid {
 }
 
 fn any_uid(d: &mut Dice) -> Uid {
-    let kind = d.pick(&["Color", "Thing", "Color", "Group", "Bare", "Action", "Nowhere"]);
+    let kind = d.pick(&[
+        "Color", "Thing", "Color", "Group", "Bare", "Action", "Nowhere",
+    ]);
     let id = d.pick(&["red", "green", "blue", "look"]);
     uid(kind, id)
 }
@@ -82,17 +84,31 @@ fn extension(function: &str, argument: &str) -> Json {
 /// or of none.
 fn field(d: &mut Dice, name: &str, faults: usize) -> Json {
     let names = [
-        "must", "flag", "name", "color", "owner", "colors", "sets", "ip", "money", "at", "span", "inner", "any",
+        "must", "flag", "name", "color", "owner", "colors", "sets", "ip", "money", "at", "span",
+        "inner", "any",
     ];
-    let name = if d.below(100) + faults >= 100 { d.pick(&names) } else { name };
+    let name = if d.below(100) + faults >= 100 {
+        d.pick(&names)
+    } else {
+        name
+    };
     match name {
         "must" => json!(d.below(9)),
         "flag" => json!(d.chance(1, 2)),
-        "color" => entity(&uid("Color", d.pick(if faults > 0 { &["red", "green", "blue"] } else { &["red", "green"] }))),
+        "color" => entity(&uid(
+            "Color",
+            d.pick(if faults > 0 {
+                &["red", "green", "blue"]
+            } else {
+                &["red", "green"]
+            }),
+        )),
         "owner" => entity(&uid("Thing", "a")),
         "colors" => Json::Array((0..d.below(3)).map(|_| field(d, "color", faults)).collect()),
         "sets" => {
-            let inner = |d: &mut Dice| Json::Array((0..d.below(3)).map(|_| field(d, "must", faults)).collect());
+            let inner = |d: &mut Dice| {
+                Json::Array((0..d.below(3)).map(|_| field(d, "must", faults)).collect())
+            };
             Json::Array((0..d.below(3)).map(|_| inner(d)).collect())
         }
         "ip" => extension("ip", "10.0.0.1"),
@@ -117,11 +133,16 @@ fn field(d: &mut Dice, name: &str, faults: usize) -> Json {
 fn fields(d: &mut Dice, faults: usize) -> BTreeMap<String, Json> {
     let mut fields = BTreeMap::new();
     let names = [
-        "must", "flag", "name", "color", "owner", "colors", "sets", "ip", "money", "at", "span", "inner",
+        "must", "flag", "name", "color", "owner", "colors", "sets", "ip", "money", "at", "span",
+        "inner",
     ];
     for name in names {
         let is_required = matches!(name, "must" | "flag");
-        if if is_required { d.below(100) + faults < 100 } else { d.chance(1, 2) } {
+        if if is_required {
+            d.below(100) + faults < 100
+        } else {
+            d.chance(1, 2)
+        } {
             fields.insert(name.to_owned(), field(d, name, faults));
         }
     }
@@ -249,7 +270,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, of_year - (153 * shifted + 2) / 5 + 1)
 }

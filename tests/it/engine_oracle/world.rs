@@ -97,7 +97,12 @@ pub fn entity_json(uid: &Uid, thing: &Thing) -> Json {
 }
 
 pub fn things_json(things: &BTreeMap<Uid, Thing>) -> Json {
-    Json::Array(things.iter().map(|(uid, thing)| entity_json(uid, thing)).collect())
+    Json::Array(
+        things
+            .iter()
+            .map(|(uid, thing)| entity_json(uid, thing))
+            .collect(),
+    )
 }
 
 pub fn uid(d: &mut Dice) -> Uid {
@@ -134,9 +139,18 @@ impl World {
         for number in 0..=d.below(8) {
             let file = format!("{}.cedar", d.pick(&["a", "b", "sub/c"]));
             let slots = match d.below(8) {
-                1 => Slots { principal: true, resource: false },
-                2 => Slots { principal: false, resource: true },
-                3 => Slots { principal: true, resource: true },
+                1 => Slots {
+                    principal: true,
+                    resource: false,
+                },
+                2 => Slots {
+                    principal: false,
+                    resource: true,
+                },
+                3 => Slots {
+                    principal: true,
+                    resource: true,
+                },
                 _ => Slots::default(),
             };
             let is_template = slots.principal || slots.resource;
@@ -154,8 +168,16 @@ impl World {
                 });
             }
         }
-        let asks = (0..asks).map(|_| ask(d, has_schema, with_carried)).collect();
-        Self { has_schema, files, things, links, asks }
+        let asks = (0..asks)
+            .map(|_| ask(d, has_schema, with_carried))
+            .collect();
+        Self {
+            has_schema,
+            files,
+            things,
+            links,
+            asks,
+        }
     }
 
     /// The stored entities with the carried ones merged in by hand.
@@ -193,13 +215,24 @@ pub fn has_cycle(things: &BTreeMap<Uid, Thing>) -> bool {
 
 fn actions(d: &mut Dice) -> BTreeMap<Uid, Thing> {
     let uid = |id: &str| ("Action".to_owned(), id.to_owned());
-    let groups = [("read", "rw"), ("write", "rw"), ("share", "all"), ("rw", "all")];
+    let groups = [
+        ("read", "rw"),
+        ("write", "rw"),
+        ("share", "all"),
+        ("rw", "all"),
+    ];
     groups
         .iter()
         .filter(|_| d.chance(7, 8))
         .map(|(id, group)| {
             let parents = BTreeSet::from([uid(group)]);
-            (uid(id), Thing { parents, ..Thing::default() })
+            (
+                uid(id),
+                Thing {
+                    parents,
+                    ..Thing::default()
+                },
+            )
         })
         .collect()
 }
@@ -232,7 +265,9 @@ fn thing(d: &mut Dice, uid: &Uid, has_schema: bool, may_cycle: bool) -> Thing {
     let mut thing = Thing::default();
     for name in expr_attributes() {
         if d.chance(1, 2) {
-            thing.attrs.insert((*name).to_owned(), attribute(d, name, has_schema));
+            thing
+                .attrs
+                .insert((*name).to_owned(), attribute(d, name, has_schema));
         }
     }
     let rank = |(kind, id): &Uid| {
@@ -271,7 +306,9 @@ fn may_be_in(kind: &str) -> &'static [&'static str] {
 }
 
 fn expr_attributes() -> &'static [&'static str] {
-    &["flag", "level", "name", "owner", "peers", "labels", "info", "addr", "score", "born", "ttl"]
+    &[
+        "flag", "level", "name", "owner", "peers", "labels", "info", "addr", "score", "born", "ttl",
+    ]
 }
 
 /// A value for an attribute or context key; without a schema sometimes one of
@@ -282,7 +319,8 @@ pub fn attribute(d: &mut Dice, name: &str, has_schema: bool) -> Json {
     } else {
         name
     };
-    let extension = |function: &str, argument: &str| json!({"__extn": {"fn": function, "arg": argument}});
+    let extension =
+        |function: &str, argument: &str| json!({"__extn": {"fn": function, "arg": argument}});
     match name {
         "flag" => json!(d.chance(1, 2)),
         "level" | "extra" => json!(d.below(4)),
@@ -299,7 +337,10 @@ pub fn attribute(d: &mut Dice, name: &str, has_schema: bool) -> Json {
             }
             info
         }
-        "addr" => extension("ip", d.pick(&["10.0.0.1", "127.0.0.1", "::1", "10.1.0.0/16"])),
+        "addr" => extension(
+            "ip",
+            d.pick(&["10.0.0.1", "127.0.0.1", "::1", "10.1.0.0/16"]),
+        ),
         "score" => extension("decimal", d.pick(&["1.5", "0.1", "-3.25"])),
         "born" => extension("datetime", d.pick(&["2026-01-01", "2025-06-01T10:00:00Z"])),
         "ttl" => extension("duration", d.pick(&["1h", "0ms", "3d"])),

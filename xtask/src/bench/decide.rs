@@ -32,10 +32,18 @@ pub(crate) struct Instructions {
 
 /// Runs `benches/decide.rs`.
 pub(crate) fn measure(effort: Effort) -> Result<Decides, String> {
-    let arguments: &[&str] = if effort.quick { &["--max-time", "0.2"] } else { &[] };
+    let arguments: &[&str] = if effort.quick {
+        &["--max-time", "0.2"]
+    } else {
+        &[]
+    };
     let printed = bench("decide", arguments)?;
     let lines = read_table(&printed);
-    if lines.is_empty() { Err(format!("cannot read what divan printed:\n{printed}")) } else { Ok(Decides { lines }) }
+    if lines.is_empty() {
+        Err(format!("cannot read what divan printed:\n{printed}"))
+    } else {
+        Ok(Decides { lines })
+    }
 }
 
 /// Runs `benches/decide_instructions.rs`.
@@ -44,19 +52,30 @@ pub(crate) fn instructions() -> Result<Instructions, String> {
         format!("{error}\nis valgrind installed, and `cargo install gungraun-runner --version 0.20.0 --locked` done?")
     })?;
     let counts = read_counts(&printed);
-    if counts.is_empty() { Err(format!("cannot read what gungraun printed:\n{printed}")) } else { Ok(Instructions { counts }) }
+    if counts.is_empty() {
+        Err(format!("cannot read what gungraun printed:\n{printed}"))
+    } else {
+        Ok(Instructions { counts })
+    }
 }
 
 fn bench(name: &str, arguments: &[&str]) -> Result<String, String> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["bench", "--bench", name]).current_dir(root()).stderr(Stdio::inherit());
+    cargo
+        .args(["bench", "--bench", name])
+        .current_dir(root())
+        .stderr(Stdio::inherit());
     if !arguments.is_empty() {
         cargo.arg("--").args(arguments);
     }
     let output = cargo.output().map_err(|error| format!("cargo: {error}"))?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     eprintln!("{printed}");
-    if output.status.success() { Ok(printed) } else { Err(format!("cargo bench {name}: {}", output.status)) }
+    if output.status.success() {
+        Ok(printed)
+    } else {
+        Err(format!("cargo bench {name}: {}", output.status))
+    }
 }
 
 /// Reads divan's table: a tree of names in the first column, then
@@ -71,10 +90,16 @@ fn read_table(printed: &str) -> Vec<Line> {
         let mut first = columns.next().unwrap_or_default().split_whitespace();
         let name = first.next().unwrap_or_default().to_owned();
         let fastest = duration(first);
-        let median = columns.nth(1).and_then(|column| duration(column.split_whitespace()));
+        let median = columns
+            .nth(1)
+            .and_then(|column| duration(column.split_whitespace()));
         match (fastest, median) {
             (Some(fastest_us), Some(median_us)) => lines.push(Line {
-                argument: if is_child { name.clone() } else { String::new() },
+                argument: if is_child {
+                    name.clone()
+                } else {
+                    String::new()
+                },
                 name: if is_child { parent.clone() } else { name },
                 fastest_us,
                 median_us,
@@ -110,7 +135,10 @@ fn read_counts(printed: &str) -> Vec<(String, u64)> {
                 counts.push((short.to_owned(), count));
             }
         } else if !line.starts_with(' ') && !line.is_empty() {
-            name = line.split(':').next().map_or(line, |_| line.split(" (").next().unwrap_or(line));
+            name = line
+                .split(':')
+                .next()
+                .map_or(line, |_| line.split(" (").next().unwrap_or(line));
         }
     }
     counts
@@ -129,7 +157,17 @@ decide          fastest       │ slowest       │ median        │ mean      
 │  ╰─ 100000    1.5 µs        │ 3 µs          │ 1.6 µs        │ 1.7 µs        │ 100     │ 800
 ╰─ explain      900 ns        │ 1 ms          │ 2 ms          │ 1 ms          │ 100     │ 100";
         let lines = read_table(printed);
-        let rows: Vec<_> = lines.iter().map(|line| (&*line.name, &*line.argument, line.median_us)).collect();
-        assert_eq!(rows, [("deodar", "10", 1.2), ("deodar", "100000", 1.6), ("explain", "", 2000.0)]);
+        let rows: Vec<_> = lines
+            .iter()
+            .map(|line| (&*line.name, &*line.argument, line.median_us))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                ("deodar", "10", 1.2),
+                ("deodar", "100000", 1.6),
+                ("explain", "", 2000.0)
+            ]
+        );
     }
 }

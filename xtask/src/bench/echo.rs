@@ -31,12 +31,18 @@ pub(crate) fn command(mut arguments: impl Iterator<Item = String>) -> Result<(),
     };
     let bytes = fs::read(&answers).map_err(|error| format!("{answers}: {error}"))?;
     let echo = Echo::new(&bytes)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(serve(&address, echo))
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(|error| error.to_string())?
+        .block_on(serve(&address, echo))
 }
 
 async fn serve(address: &str, echo: Echo) -> Result<(), String> {
-    let listener = TcpListener::bind(address).await.map_err(|error| error.to_string())?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| error.to_string())?;
     let connections = TcpListenerStream::new(listener).map(|connection| {
         let connection = connection?;
         connection.set_nodelay(true)?;
@@ -60,19 +66,32 @@ struct Echo {
 impl Echo {
     fn new(mut bytes: &[u8]) -> Result<Self, String> {
         let mut read = || {
-            v1::BatchAuthorizeResponse::decode_length_delimited(&mut bytes).map_err(|error| error.to_string())
+            v1::BatchAuthorizeResponse::decode_length_delimited(&mut bytes)
+                .map_err(|error| error.to_string())
         };
-        let mix = read()?.items.into_iter().filter_map(|item| match item.result {
-            Some(v1::batch_authorize_item::Result::Response(response)) => Some(response),
-            _ => None,
-        });
-        Ok(Self { mix: Arc::new(mix.collect()), batch: read()?, next: Arc::default() })
+        let mix = read()?
+            .items
+            .into_iter()
+            .filter_map(|item| match item.result {
+                Some(v1::batch_authorize_item::Result::Response(response)) => Some(response),
+                _ => None,
+            });
+        Ok(Self {
+            mix: Arc::new(mix.collect()),
+            batch: read()?,
+            next: Arc::default(),
+        })
     }
 }
 
-fn in_turn(mix: &[v1::AuthorizeResponse], next: &AtomicUsize) -> Result<v1::AuthorizeResponse, Status> {
+fn in_turn(
+    mix: &[v1::AuthorizeResponse],
+    next: &AtomicUsize,
+) -> Result<v1::AuthorizeResponse, Status> {
     let turn = next.fetch_add(1, Ordering::Relaxed);
-    mix.get(turn % mix.len()).cloned().ok_or_else(|| Status::internal("no answers"))
+    mix.get(turn % mix.len())
+        .cloned()
+        .ok_or_else(|| Status::internal("no answers"))
 }
 
 #[tonic::async_trait]
@@ -103,7 +122,10 @@ impl AuthorizationService for Echo {
             let correlation_id = question?.correlation_id;
             let response = in_turn(&mix, &next)?;
             let result = Some(v1::stream_authorize_response::Result::Response(response));
-            Ok(v1::StreamAuthorizeResponse { correlation_id, result })
+            Ok(v1::StreamAuthorizeResponse {
+                correlation_id,
+                result,
+            })
         });
         Ok(Response::new(Box::pin(answers)))
     }

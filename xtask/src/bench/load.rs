@@ -75,8 +75,13 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn new() -> Result<Self, String> {
         // One microsecond to one minute, to three digits.
-        let latencies = Histogram::new_with_bounds(1, 60_000_000, 3).map_err(|error| error.to_string())?;
-        Ok(Self { latencies, decisions: 0, failed: 0 })
+        let latencies =
+            Histogram::new_with_bounds(1, 60_000_000, 3).map_err(|error| error.to_string())?;
+        Ok(Self {
+            latencies,
+            decisions: 0,
+            failed: 0,
+        })
     }
 
     fn answered(&mut self, shared: &Shared, asked: Instant, decisions: Option<u64>) {
@@ -99,15 +104,23 @@ pub(crate) fn command(mut arguments: impl Iterator<Item = String>) -> Result<(),
         return Err("usage: bench load ADDRESS LOAD".to_owned());
     };
     let load: Load = serde_json::from_str(&load).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let measured = runtime.map_err(|error| error.to_string())?.block_on(run(&address, load))?;
-    println!("{}", serde_json::to_string(&measured).map_err(|error| error.to_string())?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let measured = runtime
+        .map_err(|error| error.to_string())?
+        .block_on(run(&address, load))?;
+    println!(
+        "{}",
+        serde_json::to_string(&measured).map_err(|error| error.to_string())?
+    );
     Ok(())
 }
 
 /// Connects, waiting for a server that is still starting.
 pub(crate) async fn connect(address: &str) -> Result<AuthorizationServiceClient<Channel>, String> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
+    let endpoint =
+        Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
     let give_up = Instant::now() + Duration::from_secs(20);
     loop {
         match endpoint.connect().await {
@@ -119,12 +132,20 @@ pub(crate) async fn connect(address: &str) -> Result<AuthorizationServiceClient<
 }
 
 async fn run(address: &str, load: Load) -> Result<Measured, String> {
-    let shared = Arc::new(Shared { measuring: AtomicBool::new(false), stopped: AtomicBool::new(false) });
+    let shared = Arc::new(Shared {
+        measuring: AtomicBool::new(false),
+        stopped: AtomicBool::new(false),
+    });
     let mut callers = JoinSet::new();
     for _ in 0..load.connections {
         let client = connect(address).await?;
         for number in 0..load.streams {
-            callers.spawn(callers::call(load.mode, client.clone(), Arc::clone(&shared), number));
+            callers.spawn(callers::call(
+                load.mode,
+                client.clone(),
+                Arc::clone(&shared),
+                number,
+            ));
         }
     }
     tokio::time::sleep(Duration::from_secs_f64(load.warm_seconds)).await;
@@ -132,13 +153,18 @@ async fn run(address: &str, load: Load) -> Result<Measured, String> {
     shared.measuring.store(true, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs_f64(load.seconds)).await;
     shared.measuring.store(false, Ordering::Relaxed);
-    let (took, cpu) = (started.elapsed().as_secs_f64(), cpu_time(load.pid)?.saturating_sub(cpu).as_secs_f64());
+    let (took, cpu) = (
+        started.elapsed().as_secs_f64(),
+        cpu_time(load.pid)?.saturating_sub(cpu).as_secs_f64(),
+    );
     shared.stopped.store(true, Ordering::Relaxed);
 
     let mut all = Seen::new()?;
     while let Some(seen) = callers.join_next().await {
         let seen = seen.map_err(|error| error.to_string())??;
-        all.latencies.add(&seen.latencies).map_err(|error| error.to_string())?;
+        all.latencies
+            .add(&seen.latencies)
+            .map_err(|error| error.to_string())?;
         all.decisions += seen.decisions;
         all.failed += seen.failed;
     }

@@ -29,14 +29,29 @@ impl Machine {
             .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
             .map_or_else(|| "unknown".to_owned(), |(_, model)| model.to_owned());
         let load = read("/proc/loadavg")?;
-        let is_clean = output("git", &["status", "--porcelain", "--untracked-files=no", "src", "proto", "Cargo.lock"])?.is_empty();
+        let is_clean = output(
+            "git",
+            &[
+                "status",
+                "--porcelain",
+                "--untracked-files=no",
+                "src",
+                "proto",
+                "Cargo.lock",
+            ],
+        )?
+        .is_empty();
         let commit = output("git", &["rev-parse", "--short=12", "HEAD"])?;
         Ok(Self {
             cpu,
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             kernel: output("uname", &["-sr"])?,
             load_average: load.split(' ').take(3).collect::<Vec<_>>().join(" "),
-            commit: if is_clean { commit } else { format!("{commit} with changes") },
+            commit: if is_clean {
+                commit
+            } else {
+                format!("{commit} with changes")
+            },
             rustc: output("rustc", &["--version"])?,
             date: output("date", &["-u", "+%Y-%m-%d"])?,
         })
@@ -49,11 +64,18 @@ fn read(path: &str) -> Result<String, String> {
 
 /// What a command prints.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(program).args(arguments).current_dir(root()).output();
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .output();
     let output = output.map_err(|error| format!("{program}: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{program} {}: {}\n{said}", arguments.join(" "), output.status));
+        return Err(format!(
+            "{program} {}: {}\n{said}",
+            arguments.join(" "),
+            output.status
+        ));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -84,7 +84,10 @@ process, divided by calls.
 fn machines(results: &Results) -> String {
     let sections = [
         ("decide", results.decide.as_ref().map(|kept| &kept.machine)),
-        ("instructions", results.instructions.as_ref().map(|kept| &kept.machine)),
+        (
+            "instructions",
+            results.instructions.as_ref().map(|kept| &kept.machine),
+        ),
         ("server", results.server.as_ref().map(|kept| &kept.machine)),
         ("start", results.start.as_ref().map(|kept| &kept.machine)),
         ("reload", results.reload.as_ref().map(|kept| &kept.machine)),
@@ -94,13 +97,23 @@ fn machines(results: &Results) -> String {
     );
     for (section, machine) in sections {
         let Some(machine) = machine else { continue };
-        let Machine { cpu, cores, kernel, load_average, commit, rustc, date } = machine;
+        let Machine {
+            cpu,
+            cores,
+            kernel,
+            load_average,
+            commit,
+            rustc,
+            date,
+        } = machine;
         writeln!(
             text,
             "| {section} | {date} | `{commit}` | {cpu}, {cores} cores, {kernel} | {rustc} | {load_average} |"
         )
         .ok();
     }
-    text.push_str("\nA load average above the number of cores means that something else ran as well.\n");
+    text.push_str(
+        "\nA load average above the number of cores means that something else ran as well.\n",
+    );
     text
 }

@@ -37,24 +37,31 @@ impl Process {
         let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        kib.map(|kib| kib / 1024.0).ok_or_else(|| "no VmRSS".to_owned())
+        kib.map(|kib| kib / 1024.0)
+            .ok_or_else(|| "no VmRSS".to_owned())
     }
 }
 
 /// Builds what is measured, as it is released.
 pub(crate) fn build() -> Result<(), String> {
-    for package in ["deodar", "xtask"] {
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--package", package]).current_dir(root());
-        succeed(&mut cargo)?;
-    }
-    Ok(())
+    // Together, so that both agree on the features of what they depend on.
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["build", "--release", "--workspace"])
+        .current_dir(root());
+    succeed(&mut cargo)
 }
 
 /// Runs a command to its end.
 pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
+    let status = command
+        .status()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?}: {status}"))
+    }
 }
 
 /// Where cargo puts what it builds.
@@ -116,13 +123,17 @@ pub(crate) fn echo(answers: &Path) -> Result<Process, String> {
 
 fn start(mut command: Command, address: String) -> Result<Process, String> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    let child = command
+        .spawn()
+        .map_err(|error| format!("{command:?}: {error}"))?;
     Ok(Process { child, address })
 }
 
 fn free_address() -> Result<String, String> {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    listener.map(|address| address.to_string()).map_err(|error| error.to_string())
+    listener
+        .map(|address| address.to_string())
+        .map_err(|error| error.to_string())
 }
 
 /// The CPU time that a process has used.
@@ -131,8 +142,16 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration, String> {
     let stat = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     // After the name, which may contain spaces: utime and stime are fields 14
     // and 15 of the line, in hundredths of a second on every Linux that matters.
-    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();
-    let ticks = |field: usize| fields.split(' ').nth(field).and_then(|field| field.parse::<u64>().ok());
+    let fields = stat
+        .rsplit_once(") ")
+        .map(|(_, fields)| fields)
+        .unwrap_or_default();
+    let ticks = |field: usize| {
+        fields
+            .split(' ')
+            .nth(field)
+            .and_then(|field| field.parse::<u64>().ok())
+    };
     match (ticks(11), ticks(12)) {
         (Some(user), Some(system)) => Ok(Duration::from_millis((user + system) * 10)),
         _ => Err(format!("{path}: cannot be read")),

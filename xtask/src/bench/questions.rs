@@ -21,7 +21,10 @@ pub(crate) fn mix() -> Vec<Question> {
     let question = |principal, action, resource, with_session: bool, allowed| {
         let action = ("Iot::Action", action);
         let context = with_session.then(session);
-        Question { request: request(principal, action, resource, context), allowed }
+        Question {
+            request: request(principal, action, resource, context),
+            allowed,
+        }
     };
     let (anna, ingrid) = (("Org::User", "anna"), ("Org::User", "ingrid"));
     let press = ("Iot::Device", "press-01");
@@ -45,17 +48,24 @@ pub(crate) fn batch() -> v1::BatchAuthorizeRequest {
         resource: Some(entity(("Iot::Device", &format!("bench-{number}")))),
         ..v1::AuthorizeRequest::default()
     };
-    let mut shared = request(("Org::User", "anna"), ("Iot::Action", "read"), ("", ""), Some(session()));
+    let mut shared = request(
+        ("Org::User", "anna"),
+        ("Iot::Action", "read"),
+        ("", ""),
+        Some(session()),
+    );
     shared.resource = None;
-    v1::BatchAuthorizeRequest { shared: Some(shared), items: (0..DEVICES).map(item).collect() }
+    v1::BatchAuthorizeRequest {
+        shared: Some(shared),
+        items: (0..DEVICES).map(item).collect(),
+    }
 }
 
 /// The added devices as Cedar's JSON.
 pub(crate) fn devices() -> String {
     let device = |number| {
-        format!(
-            r#"{{"uid":{{"type":"Iot::Device","id":"bench-{number}"}},"attrs":{{"#,
-        ) + r#""model":{"__entity":{"type":"Iot::Model","id":"press-p400"}},"site":{"__entity":{"type":"Iot::Site","id":"plant-hamburg"}},"zone":{"__entity":{"type":"Iot::Zone","id":"hh-press-line"}}},"parents":[{"type":"Iot::Site","id":"plant-hamburg"},{"type":"Iot::Zone","id":"hh-press-line"}]}"#
+        format!(r#"{{"uid":{{"type":"Iot::Device","id":"bench-{number}"}},"attrs":{{"#,)
+            + r#""model":{"__entity":{"type":"Iot::Model","id":"press-p400"}},"site":{"__entity":{"type":"Iot::Site","id":"plant-hamburg"}},"zone":{"__entity":{"type":"Iot::Zone","id":"hh-press-line"}}},"parents":[{"type":"Iot::Site","id":"plant-hamburg"},{"type":"Iot::Zone","id":"hh-press-line"}]}"#
     };
     let devices: Vec<String> = (0..DEVICES).map(device).collect();
     format!("[{}]", devices.join(",\n"))
@@ -77,14 +87,20 @@ fn request(
 }
 
 fn entity((kind, id): (&str, &str)) -> v1::EntityRef {
-    v1::EntityRef { r#type: kind.to_owned(), id: id.to_owned() }
+    v1::EntityRef {
+        r#type: kind.to_owned(),
+        id: id.to_owned(),
+    }
 }
 
 /// What a gateway tells of a login: address, transport, second factor.
 fn session() -> v1::Context {
     let value = |kind| v1::Value { kind: Some(kind) };
     let record = |fields: Vec<(&str, v1::Value)>| {
-        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         value(Kind::Record(v1::RecordValue { fields }))
     };
     let tls = record(vec![
@@ -100,5 +116,8 @@ fn session() -> v1::Context {
         ("tls", tls),
         ("mfa", mfa),
     ]);
-    v1::Context { values: [("session".to_owned(), session)].into(), cedar_json: String::new() }
+    v1::Context {
+        values: [("session".to_owned(), session)].into(),
+        cedar_json: String::new(),
+    }
 }

@@ -81,12 +81,19 @@ fn text(generation: usize) -> String {
 
 /// `bench reload-load ADDRESS POLICIES REPETITIONS`: prints [`Reloads`].
 pub(crate) fn command(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
-    let mut next = || arguments.next().ok_or("usage: bench reload-load ADDRESS POLICIES REPETITIONS");
+    let mut next = || {
+        arguments
+            .next()
+            .ok_or("usage: bench reload-load ADDRESS POLICIES REPETITIONS")
+    };
     let (address, policies, repetitions) = (next()?, next()?, next()?);
     let repetitions = repetitions.parse().map_err(|_| "REPETITIONS is a number")?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let reloads = runtime.block_on(run(&address, Path::new(&policies), repetitions))?;
-    println!("{}", serde_json::to_string(&reloads).map_err(|error| error.to_string())?);
+    println!(
+        "{}",
+        serde_json::to_string(&reloads).map_err(|error| error.to_string())?
+    );
     Ok(())
 }
 
@@ -144,9 +151,16 @@ async fn call(address: String, phase: Arc<AtomicUsize>) -> Result<[Seen; 3], Str
     for question in questions::mix().iter().cycle() {
         let asked = Instant::now();
         let answer = client.authorize(question.request.clone()).await;
-        let Some(seen) = seen.get_mut(phase.load(Ordering::Relaxed)) else { break };
-        seen.latencies.saturating_record(load::micros(asked.elapsed()));
-        let expected = if question.allowed { v1::Decision::Allow } else { v1::Decision::Deny };
+        let Some(seen) = seen.get_mut(phase.load(Ordering::Relaxed)) else {
+            break;
+        };
+        seen.latencies
+            .saturating_record(load::micros(asked.elapsed()));
+        let expected = if question.allowed {
+            v1::Decision::Allow
+        } else {
+            v1::Decision::Deny
+        };
         let is_right = answer.is_ok_and(|answer| answer.get_ref().decision() == expected);
         seen.failed += u64::from(!is_right);
     }
@@ -164,7 +178,10 @@ async fn wait_until(address: &str, activations: u64) -> Result<(), String> {
         if let Ok(status) = status {
             let status = status.into_inner();
             if let Some(rejected) = status.rejected {
-                return Err(format!("the policies are refused: {:?}", rejected.faults.first()));
+                return Err(format!(
+                    "the policies are refused: {:?}",
+                    rejected.faults.first()
+                ));
             }
             if status.activations >= activations {
                 return Ok(());

@@ -24,7 +24,10 @@ fn path(section: &str) -> PathBuf {
 /// Keeps the result of a section.
 pub(crate) fn write<T: Serialize>(section: &str, measured: T) -> Result<(), String> {
     let path = path(section);
-    let kept = Kept { machine: Machine::look()?, measured };
+    let kept = Kept {
+        machine: Machine::look()?,
+        measured,
+    };
     let text = serde_json::to_string_pretty(&kept).map_err(|error| error.to_string())?;
     let written = fs::create_dir_all(target().join("bench")).and_then(|()| fs::write(&path, text));
     written.map_err(|error| format!("{}: {error}", path.display()))

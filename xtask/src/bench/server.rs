@@ -48,16 +48,26 @@ pub(crate) fn measure(effort: Effort) -> Result<Rounds, String> {
     let (recorded, answer_bytes) = record(&deodar.address)?;
     fs::write(&answers, recorded).map_err(|error| error.to_string())?;
     let echo = process::echo(&answers)?;
-    let mut rounds = Rounds { answer_bytes, ..Rounds::default() };
+    let mut rounds = Rounds {
+        answer_bytes,
+        ..Rounds::default()
+    };
     for round in 1..=effort.rounds {
         rounds.unary.push(pair(&echo, &deodar, UNARY, effort)?);
         rounds.single.push(pair(&echo, &deodar, SINGLE, effort)?);
         rounds.batch.push(pair(&echo, &deodar, BATCH, effort)?);
         rounds.stream.push(pair(&echo, &deodar, STREAM, effort)?);
-        for (name, pairs) in [("unary", &rounds.unary), ("batch", &rounds.batch), ("stream", &rounds.stream)] {
+        for (name, pairs) in [
+            ("unary", &rounds.unary),
+            ("batch", &rounds.batch),
+            ("stream", &rounds.stream),
+        ] {
             if let Some(Pair { echo, deodar }) = pairs.last() {
                 let (echo, deodar) = (echo.cpu_us, deodar.cpu_us);
-                eprintln!("round {round} {name}: echo {echo:.2} us, deodar {deodar:.2} us, x {:.2}", deodar / echo);
+                eprintln!(
+                    "round {round} {name}: echo {echo:.2} us, deodar {deodar:.2} us, x {:.2}",
+                    deodar / echo
+                );
             }
         }
     }
@@ -72,17 +82,30 @@ fn pair(
 ) -> Result<Pair, String> {
     let of = |server: &Process| {
         let (warm_seconds, seconds) = (effort.seconds / 4.0, effort.seconds);
-        let load = Load { mode, connections, streams, warm_seconds, seconds, pid: server.pid() };
+        let load = Load {
+            mode,
+            connections,
+            streams,
+            warm_seconds,
+            seconds,
+            pid: server.pid(),
+        };
         under(&server.address, load)
     };
-    Ok(Pair { echo: of(echo)?, deodar: of(deodar)? })
+    Ok(Pair {
+        echo: of(echo)?,
+        deodar: of(deodar)?,
+    })
 }
 
 /// Runs the load generator in a process of its own.
 fn under(address: &str, load: Load) -> Result<Measured, String> {
     let load = serde_json::to_string(&load).map_err(|error| error.to_string())?;
     let program = process::target().join("release/xtask");
-    let printed = output(&program.to_string_lossy(), &["bench", "load", address, &load])?;
+    let printed = output(
+        &program.to_string_lossy(),
+        &["bench", "load", address, &load],
+    )?;
     let measured: Measured = serde_json::from_str(&printed).map_err(|error| error.to_string())?;
     if measured.failed > 0 {
         return Err(format!("{} calls failed", measured.failed));
@@ -98,11 +121,16 @@ fn record(address: &str) -> Result<(Vec<u8>, usize), String> {
         let mut mix = v1::BatchAuthorizeResponse::default();
         let mut bytes = 0;
         for question in questions::mix() {
-            let asked = format!("{:?} {:?}", question.request.principal, question.request.action);
+            let asked = format!(
+                "{:?} {:?}",
+                question.request.principal, question.request.action
+            );
             let answer = client.authorize(question.request).await;
             let answer = answer.map_err(|status| status.to_string())?.into_inner();
             if (answer.decision() == v1::Decision::Allow) != question.allowed {
-                return Err(format!("{asked}: not the decision that the benchmark expects: {answer:?}"));
+                return Err(format!(
+                    "{asked}: not the decision that the benchmark expects: {answer:?}"
+                ));
             }
             bytes += answer.encoded_len();
             let result = Some(v1::batch_authorize_item::Result::Response(answer));
@@ -111,6 +139,13 @@ fn record(address: &str) -> Result<(Vec<u8>, usize), String> {
         let batch = client.batch_authorize(questions::batch()).await;
         let batch = batch.map_err(|status| status.to_string())?.into_inner();
         let bytes = bytes / mix.items.len().max(1);
-        Ok(([mix.encode_length_delimited_to_vec(), batch.encode_length_delimited_to_vec()].concat(), bytes))
+        Ok((
+            [
+                mix.encode_length_delimited_to_vec(),
+                batch.encode_length_delimited_to_vec(),
+            ]
+            .concat(),
+            bytes,
+        ))
     })
 }

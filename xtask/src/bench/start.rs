@@ -24,12 +24,17 @@ pub(crate) struct Starts {
 pub(crate) fn measure(effort: Effort) -> Result<Starts, String> {
     let policies = process::policies()?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let mut starts = Starts { milliseconds: Vec::new(), rss_mib: Vec::new() };
+    let mut starts = Starts {
+        milliseconds: Vec::new(),
+        rss_mib: Vec::new(),
+    };
     for _ in 0..effort.repetitions {
         let started = Instant::now();
         let deodar = process::deodar(policies.path())?;
         runtime.block_on(answered(&deodar.address))?;
-        starts.milliseconds.push(started.elapsed().as_secs_f64() * 1e3);
+        starts
+            .milliseconds
+            .push(started.elapsed().as_secs_f64() * 1e3);
         std::thread::sleep(Duration::from_secs(1));
         starts.rss_mib.push(deodar.rss_mib()?);
     }
@@ -39,5 +44,9 @@ pub(crate) fn measure(effort: Effort) -> Result<Starts, String> {
 async fn answered(address: &str) -> Result<(), String> {
     let mut client = load::connect(address).await?;
     let question = questions::mix().swap_remove(0).request;
-    client.authorize(question).await.map(drop).map_err(|status| status.to_string())
+    client
+        .authorize(question)
+        .await
+        .map(drop)
+        .map_err(|status| status.to_string())
 }

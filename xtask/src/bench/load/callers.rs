@@ -35,7 +35,10 @@ pub(super) async fn call(
 async fn unary(mut client: Client, shared: &Shared, number: usize) -> Result<Seen, String> {
     let mut seen = Seen::new()?;
     // Callers start at different questions, so that they do not march in step.
-    let mix: Vec<_> = questions::mix().into_iter().map(|question| question.request).collect();
+    let mix: Vec<_> = questions::mix()
+        .into_iter()
+        .map(|question| question.request)
+        .collect();
     for request in mix.iter().cycle().skip(number) {
         if shared.stopped.load(Ordering::Relaxed) {
             break;
@@ -53,7 +56,9 @@ async fn batch(mut client: Client, shared: &Shared) -> Result<Seen, String> {
     while !shared.stopped.load(Ordering::Relaxed) {
         let asked = Instant::now();
         let answer = client.batch_authorize(request.clone()).await;
-        let decisions = answer.ok().map(|answer| answer.into_inner().items.len() as u64);
+        let decisions = answer
+            .ok()
+            .map(|answer| answer.into_inner().items.len() as u64);
         seen.answered(shared, asked, decisions);
     }
     Ok(seen)
@@ -61,7 +66,10 @@ async fn batch(mut client: Client, shared: &Shared) -> Result<Seen, String> {
 
 async fn stream(mut client: Client, shared: &Shared, window: usize) -> Result<Seen, String> {
     let mut seen = Seen::new()?;
-    let mix: Vec<_> = questions::mix().into_iter().map(|question| question.request).collect();
+    let mix: Vec<_> = questions::mix()
+        .into_iter()
+        .map(|question| question.request)
+        .collect();
     let mut mix = mix.iter().cycle();
     let (questions, receiver) = mpsc::channel(window);
     let mut under_way: HashMap<u64, Instant> = HashMap::with_capacity(window);
@@ -69,21 +77,35 @@ async fn stream(mut client: Client, shared: &Shared, window: usize) -> Result<Se
     let mut question = |under_way: &mut HashMap<u64, Instant>| {
         next += 1;
         under_way.insert(next, Instant::now());
-        v1::StreamAuthorizeRequest { correlation_id: next, request: mix.next().cloned() }
+        v1::StreamAuthorizeRequest {
+            correlation_id: next,
+            request: mix.next().cloned(),
+        }
     };
     for _ in 0..window {
-        questions.send(question(&mut under_way)).await.map_err(|error| error.to_string())?;
+        questions
+            .send(question(&mut under_way))
+            .await
+            .map_err(|error| error.to_string())?;
     }
     let answers = client.stream_authorize(ReceiverStream::new(receiver)).await;
     let mut answers = answers.map_err(|error| error.to_string())?.into_inner();
     while let Some(answer) = answers.message().await.map_err(|error| error.to_string())? {
-        let is_response = matches!(answer.result, Some(v1::stream_authorize_response::Result::Response(_)));
-        let asked = under_way.remove(&answer.correlation_id).ok_or("an answer to no question")?;
+        let is_response = matches!(
+            answer.result,
+            Some(v1::stream_authorize_response::Result::Response(_))
+        );
+        let asked = under_way
+            .remove(&answer.correlation_id)
+            .ok_or("an answer to no question")?;
         seen.answered(shared, asked, is_response.then_some(1));
         if shared.stopped.load(Ordering::Relaxed) {
             break;
         }
-        questions.send(question(&mut under_way)).await.map_err(|error| error.to_string())?;
+        questions
+            .send(question(&mut under_way))
+            .await
+            .map_err(|error| error.to_string())?;
     }
     Ok(seen)
 }

@@ -26,9 +26,18 @@ pub(super) fn server(rounds: &Rounds) -> String {
     );
     let kinds: [(&str, &[Pair]); 4] = [
         ("Authorize, 4 connections with 8 calls each", &rounds.unary),
-        ("Authorize, one connection, one call at a time", &rounds.single),
-        ("BatchAuthorize of 100, 2 connections with 2 calls each", &rounds.batch),
-        ("StreamAuthorize, 2 streams with 256 under way each; a call is a decision", &rounds.stream),
+        (
+            "Authorize, one connection, one call at a time",
+            &rounds.single,
+        ),
+        (
+            "BatchAuthorize of 100, 2 connections with 2 calls each",
+            &rounds.batch,
+        ),
+        (
+            "StreamAuthorize, 2 streams with 256 under way each; a call is a decision",
+            &rounds.stream,
+        ),
     ];
     for (what, pairs) in kinds {
         row(&mut text, what, "echo", pairs, |pair| pair.echo);
@@ -37,9 +46,20 @@ pub(super) fn server(rounds: &Rounds) -> String {
     text
 }
 
-fn row(text: &mut String, what: &str, server: &str, pairs: &[Pair], of: impl Fn(&Pair) -> Measured) {
-    let middle = |value: fn(Measured) -> f64| short(median(pairs.iter().map(|pair| value(of(pair)))));
-    let (what, against) = if server == "echo" { (what, String::new()) } else { ("", format!("{} x", short(ratio(pairs)))) };
+fn row(
+    text: &mut String,
+    what: &str,
+    server: &str,
+    pairs: &[Pair],
+    of: impl Fn(&Pair) -> Measured,
+) {
+    let middle =
+        |value: fn(Measured) -> f64| short(median(pairs.iter().map(|pair| value(of(pair)))));
+    let (what, against) = if server == "echo" {
+        (what, String::new())
+    } else {
+        ("", format!("{} x", short(ratio(pairs))))
+    };
     writeln!(
         text,
         "| {what} | {server} | {} | {against} | {} | {} | {} | {} |",
@@ -65,21 +85,37 @@ pub(super) fn decide(decide: &Decides) -> String {
             None => Default::default(),
         };
         let (median, fastest) = (short(line.median_us), short(line.fastest_us));
-        writeln!(text, "| {} | {median} | {fastest} | {authorizer} | {times} |", line.argument).ok();
+        writeln!(
+            text,
+            "| {} | {median} | {fastest} | {authorizer} | {times} |",
+            line.argument
+        )
+        .ok();
     }
     text.push_str("\n| other | policies | median us | fastest us |\n|---|---|---|---|\n");
     for line in &decide.lines {
         let what = match line.name.as_str() {
             "deodar_one_team" => "a decision; all policies name one team, each a device of its own",
-            "deodar_grid_300_by_300" => "a decision; one policy for each of 300 teams on each of 300 sites, 90,000 in all",
-            "deodar_with_carried_entity" => "a decision; the request carries one entity, 10,000 policies",
-            "query_with_6_context_keys" => "checking a question against the schema, six context keys",
+            "deodar_grid_300_by_300" => {
+                "a decision; one policy for each of 300 teams on each of 300 sites, 90,000 in all"
+            }
+            "deodar_with_carried_entity" => {
+                "a decision; the request carries one entity, 10,000 policies"
+            }
+            "query_with_6_context_keys" => {
+                "checking a question against the schema, six context keys"
+            }
             "explain_10_000" => "explaining a decision, 10,000 policies",
             "compile_policies" => "compiling and validating",
             _ => continue,
         };
         let (median, fastest) = (short(line.median_us), short(line.fastest_us));
-        writeln!(text, "| {what} | {} | {median} | {fastest} |", line.argument).ok();
+        writeln!(
+            text,
+            "| {what} | {} | {median} | {fastest} |",
+            line.argument
+        )
+        .ok();
     }
     text
 }
@@ -98,7 +134,11 @@ pub(super) fn instructions(instructions: &Instructions) -> String {
 
 /// Reloading under load.
 pub(super) fn reload(reload: &Reloads) -> String {
-    let times: Vec<String> = reload.seconds.iter().map(|seconds| short(*seconds)).collect();
+    let times: Vec<String> = reload
+        .seconds
+        .iter()
+        .map(|seconds| short(*seconds))
+        .collect();
     format!(
         "\n## Reloading under load\n\n10,000 policies beside the reference policies, all of them changed in one file while four callers ask and check \
          every answer. From saving the file to seeing it in force, 200 ms of waiting for further changes \
