@@ -45,7 +45,7 @@ pub(super) fn with_entity(world: &World, number: usize) -> Query {
 }
 
 /// Six keys, one of them an address.
-pub(super) fn context(number: usize) -> Context {
+fn context(number: usize) -> Context {
     let is_good = number % 2 == 0;
     let address = if is_good {
         format!("10.20.{}.{}", number % 200, number % 250)

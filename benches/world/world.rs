@@ -17,7 +17,7 @@ use deodar::engine::compile;
 
 /// How the scopes of the policies are spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// Over principals, resources, groups, types and links of a template.
     Spread,
     /// All name one team, and each a device of its own.
@@ -60,17 +60,17 @@ impl Size {
 
 /// Policies and entities, and questions about them.
 #[derive(Debug)]
-pub struct World {
+pub(crate) struct World {
     /// The policies.
-    pub snapshot: Snapshot,
+    pub(crate) snapshot: Snapshot,
     /// The entities and links.
-    pub view: View,
+    pub(crate) view: View,
     size: Size,
 }
 
 impl World {
     /// A world of about so many policies, links of templates among them.
-    pub fn new(shape: Shape, policies: usize) -> Self {
+    pub(crate) fn new(shape: Shape, policies: usize) -> Self {
         let size = Size::of(shape, policies);
         let files = files(size);
         let snapshot = compile(&files)
@@ -85,32 +85,22 @@ impl World {
     }
 
     /// So many different questions, allowed and denied ones in turn.
-    pub fn questions(&self, count: usize) -> Vec<Query> {
+    pub(crate) fn questions(&self, count: usize) -> Vec<Query> {
         (0..count)
             .map(|number| questions::question(self, number))
             .collect()
     }
 
     /// The same questions, each carrying one entity: the device that is asked about.
-    pub fn questions_with_entity(&self, count: usize) -> Vec<Query> {
+    pub(crate) fn questions_with_entity(&self, count: usize) -> Vec<Query> {
         (0..count)
             .map(|number| questions::with_entity(self, number))
             .collect()
     }
-
-    /// The context of a question: six keys, one of them an address.
-    pub fn context(&self, number: usize) -> deodar::engine::query::Context {
-        questions::context(number)
-    }
-
-    /// Static policies and links together.
-    pub fn len(&self) -> usize {
-        self.snapshot.rules().len() + self.view.links().len()
-    }
 }
 
 /// The files of such a repository.
-pub fn repository(shape: Shape, policies: usize) -> Files {
+pub(crate) fn repository(shape: Shape, policies: usize) -> Files {
     files(Size::of(shape, policies))
 }
 

@@ -31,6 +31,7 @@ mod peer;
 mod proto_lint;
 mod readme;
 mod reload;
+mod round_trips;
 mod support;
 mod tidy;
 mod witness;

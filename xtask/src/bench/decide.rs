@@ -48,7 +48,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Decides, String> {
 
 /// Runs `benches/decide_instructions.rs`.
 pub(crate) fn instructions() -> Result<Instructions, String> {
-    let printed = bench("decide_instructions", &["--nocapture"]).map_err(|error| {
+    let printed = bench("decide_instructions", &[]).map_err(|error| {
         format!("{error}\nis valgrind installed, and `cargo install gungraun-runner --version 0.20.0 --locked` done?")
     })?;
     let counts = read_counts(&printed);
@@ -135,10 +135,8 @@ fn read_counts(printed: &str) -> Vec<(String, u64)> {
                 counts.push((short.to_owned(), count));
             }
         } else if !line.starts_with(' ') && !line.is_empty() {
-            name = line
-                .split(':')
-                .next()
-                .map_or(line, |_| line.split(" (").next().unwrap_or(line));
+            // `decide_instructions::decisions::decide_miss of_10:(asked(10))`
+            name = line.split_once(":(").map_or(line, |(name, _)| name);
         }
     }
     counts

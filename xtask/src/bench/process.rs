@@ -47,7 +47,14 @@ pub(crate) fn build() -> Result<(), String> {
     // Together, so that both agree on the features of what they depend on.
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--release", "--workspace"])
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "deodar",
+            "--package",
+            "xtask",
+        ])
         .current_dir(root());
     succeed(&mut cargo)
 }

@@ -77,7 +77,7 @@ pub(super) fn decide(decide: &Decides) -> String {
     let mut text = String::from(
         "\n## In process\n\nMicroseconds a decision, 1,024 different questions in turn, half of them denied. Policies are spread over \
          people, devices, teams, sites, types and links of a template; users and devices grow with them (2,500 \
-         entities at least).\n\n| policies | Deodar, median | fastest | Cedar's `Authorizer`, median | |\n|---|---|---|---|---|\n",
+         entities at least).\n\n| policies | Deodar, median | fastest | 16 questions only, median | Cedar's `Authorizer`, median | |\n|---|---|---|---|---|---|\n",
     );
     for line in decide.lines.iter().filter(|line| line.name == "deodar") {
         let (authorizer, times) = match of(decide, "cedar_authorizer", &line.argument) {
@@ -85,9 +85,12 @@ pub(super) fn decide(decide: &Decides) -> String {
             None => Default::default(),
         };
         let (median, fastest) = (short(line.median_us), short(line.fastest_us));
+        let warm = of(decide, "deodar_16_questions", &line.argument)
+            .map(short)
+            .unwrap_or_default();
         writeln!(
             text,
-            "| {} | {median} | {fastest} | {authorizer} | {times} |",
+            "| {} | {median} | {fastest} | {warm} | {authorizer} | {times} |",
             line.argument
         )
         .ok();
@@ -123,7 +126,8 @@ pub(super) fn decide(decide: &Decides) -> String {
 /// Instruction counts.
 pub(super) fn instructions(instructions: &Instructions) -> String {
     let mut text = String::from(
-        "\n## Instructions\n\nCounted by valgrind, so the same on a busy machine. `wire_to_wire` is everything between the bytes of a \
+        "\n## Instructions\n\nCounted by valgrind, so the same on a busy machine. `decide_64` is 64 decisions of \
+         different questions. `wire_to_wire` is everything between the bytes of a \
          question and the bytes of its answer but the transport.\n\n| what | instructions |\n|---|---|\n",
     );
     for (name, count) in &instructions.counts {
