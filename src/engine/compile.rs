@@ -30,6 +30,7 @@ use super::policy::PolicyInfo;
 use super::policy::Template;
 use super::schema::Schema;
 use super::snapshot::Snapshot;
+use super::strip::Pool;
 
 /// Compiles the manifest, schema and policies of a repository.
 ///
@@ -97,6 +98,7 @@ struct Compiler {
     /// The text of each policy file, to place what the validator says.
     sources: HashMap<Arc<str>, Arc<str>>,
     accesses: HashMap<Arc<Access>, Arc<Access>>,
+    pool: Pool,
 }
 
 impl Compiler {
@@ -236,7 +238,8 @@ impl Compiler {
                 continue;
             }
             let cedar = policy.new_id(PolicyID::from_smolstr(info.id.clone()));
-            let mut template = Template::new(Arc::new(cedar.template().clone()), info);
+            let mut template =
+                Template::new(Arc::new(cedar.template().clone()), info, &mut self.pool);
             self.share_access(&mut template);
             // A static policy has no slots, so it always is one.
             self.policies.extend(template.as_static(cedar));
@@ -247,7 +250,7 @@ impl Compiler {
                 continue;
             }
             let cedar = template.new_id(PolicyID::from_smolstr(info.id.clone()));
-            let mut template = Template::new(Arc::new(cedar), info);
+            let mut template = Template::new(Arc::new(cedar), info, &mut self.pool);
             self.share_access(&mut template);
             self.templates.insert(template.info.id.clone(), template);
         }

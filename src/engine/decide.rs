@@ -50,7 +50,7 @@ pub fn decide(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Decisio
     for policy in &ground.candidates {
         match satisfied(policy, &evaluator) {
             Ok(false) => {}
-            Ok(true) => match policy.info.effect {
+            Ok(true) => match policy.effect {
                 Effect::Permit => verdict.permits.push(Arc::clone(&policy.info)),
                 Effect::Forbid => verdict.forbids.push(Arc::clone(&policy.info)),
             },

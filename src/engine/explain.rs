@@ -71,7 +71,7 @@ pub fn explain(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Explan
     let evaluator = ground.evaluator(query);
     let mut explanation = Explanation::default();
     for policy in &ground.candidates {
-        if policy.info.effect != Effect::Permit || satisfied(policy, &evaluator) == Ok(true) {
+        if policy.effect != Effect::Permit || satisfied(policy, &evaluator) == Ok(true) {
             continue;
         }
         if explanation.near_misses.len() < NEAR_MISSES_MAX {

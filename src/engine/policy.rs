@@ -17,7 +17,7 @@ use super::fault::Lines;
 use super::index::Index;
 use super::scope::Parties;
 use super::scope::Scope;
-use super::strip::strip;
+use super::strip::Pool;
 
 /// What people are shown of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,8 @@ impl PolicyInfo {
 pub struct Policy {
     /// What people are shown.
     pub info: Arc<PolicyInfo>,
+    /// Permit or forbid, here as well: a decision asks it of every candidate.
+    pub effect: Effect,
     /// Its scope, with slots filled.
     pub scope: Scope,
     /// Its condition without source locations; `None` when it has none.
@@ -113,12 +115,12 @@ pub struct Template {
 
 impl Template {
     /// Compiles a template, or a static policy before its one link.
-    pub fn new(cedar: Arc<ast::Template>, info: PolicyInfo) -> Self {
+    pub fn new(cedar: Arc<ast::Template>, info: PolicyInfo, pool: &mut Pool) -> Self {
         let condition = cedar.non_scope_constraints();
         Self {
             info: Arc::new(info),
             access: Arc::new(condition.map(Access::of).unwrap_or_default()),
-            condition: condition.map(|condition| Arc::new(strip(condition))),
+            condition: condition.map(|condition| pool.strip(condition)),
             cedar,
         }
     }
@@ -147,6 +149,7 @@ impl Template {
 
     fn policy(&self, cedar: ast::Policy, info: Arc<PolicyInfo>) -> Option<Policy> {
         Some(Policy {
+            effect: info.effect,
             info,
             scope: Scope::new(&cedar)?,
             condition: self.condition.clone(),
