@@ -73,7 +73,7 @@ impl World {
         Self { snapshot, view, size }
     }
 
-    /// So many different questions, allowed and denied ones in turn.
+    /// So many different questions, every other one of which fails the conditions.
     pub(crate) fn questions(&self, count: usize) -> Vec<Query> {
         (0..count).map(|number| questions::question(self, number)).collect()
     }
