@@ -1,7 +1,7 @@
 //! What a decision costs in process: `cargo bench --bench decide`.
 //!
-//! Each measured call decides the next of 1,024 different questions, half of
-//! them denied, so that no branch predictor or cache knows the answer.
+//! Each measured call decides the next of 1,024 different questions, more of them
+//! denied than allowed, so that no branch predictor or cache knows the answer.
 
 #![expect(
     clippy::unwrap_used,

@@ -15,8 +15,8 @@ pub(crate) struct Question {
     pub(crate) allowed: bool,
 }
 
-/// The mix: three allowed, three denied by policy, one that no policy permits
-/// and one about somebody unknown.
+/// The mix: four allowed; denied are two by forbids, one that no policy permits
+/// and one that somebody unknown asks. Six carry a session.
 pub(crate) fn mix() -> Vec<Question> {
     let question = |principal, action, resource, with_session: bool, allowed| {
         let action = ("Iot::Action", action);

@@ -17,7 +17,7 @@ use crate::bench::server::Rounds;
 pub(super) fn server(rounds: &Rounds) -> String {
     let mut text = format!(
         "\n## Over gRPC\n\nThe mix is eight questions about the reference policies: half allowed, half denied, most with a session \
-         of six values; an answer has {} bytes on average. Times are of the load generator's closed loop, on the \
+         of five values; an answer has {} bytes on average. Times are of the load generator's closed loop, on the \
          cores that the server uses too. Medians of {} rounds.\n\n\
          | what | server | CPU us a call | against the echo | calls a second | p50 us | p99 us | p99.9 us |\n\
          |---|---|---|---|---|---|---|---|\n",
@@ -75,7 +75,7 @@ fn row(
 /// Decisions in process.
 pub(super) fn decide(decide: &Decides) -> String {
     let mut text = String::from(
-        "\n## In process\n\nMicroseconds a decision, 1,024 different questions in turn, half of them denied. Policies are spread over \
+        "\n## In process\n\nMicroseconds a decision, 1,024 different questions in turn, more of them denied than allowed. Policies are spread over \
          people, devices, teams, sites, types and links of a template; users and devices grow with them (2,500 \
          entities at least).\n\n| policies | Deodar, median | fastest | 16 questions only, median | Cedar's `Authorizer`, median | |\n|---|---|---|---|---|---|\n",
     );
