@@ -36,6 +36,7 @@ pub use resolve::Resolved;
 pub use resolve::load;
 pub use secret::Secret;
 
+use crate::serve::Limits;
 use crate::source;
 
 /// The configuration as used. The meaning of each field is the `doc` of its key
@@ -97,29 +98,6 @@ pub struct Decision {
     pub trust_caller_time: bool,
     /// How long callers may keep an answer, if at all.
     pub keep_for: Option<Duration>,
-}
-
-/// What a caller may ask of the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of one request.
-    pub message_bytes_max: usize,
-    /// Questions of one batch.
-    pub batch_items_max: usize,
-    /// Bytes of one id.
-    pub id_bytes_max: usize,
-    /// Entities of one request.
-    pub entities_max: usize,
-    /// Nesting of values.
-    pub depth_max: usize,
-    /// Values of a context, or of all entities of a request.
-    pub values_max: usize,
-    /// Connections at a time.
-    pub connections_max: usize,
-    /// Requests and streams at a time on one connection.
-    pub streams_per_connection_max: usize,
-    /// The longest that a request may take.
-    pub deadline_max: Duration,
 }
 
 /// How long connections live.

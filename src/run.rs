@@ -24,7 +24,6 @@ use crate::config::LogFormat;
 use crate::engine::Fault;
 use crate::pdp::Pdp;
 use crate::pdp::Settings;
-use crate::serve::Limits;
 use crate::serve::grpc::Connections;
 use crate::serve::grpc::Grpc;
 use crate::serve::http;
@@ -176,7 +175,7 @@ impl Server {
             let grpc = Grpc {
                 pdp: Arc::clone(&pdp),
                 phase: follower.clone(),
-                limits: limits(&config.limits),
+                limits: config.limits,
                 connections: connections(&config.connection),
                 compress_above_bytes: config.compression.above_bytes.unwrap_or(0),
                 reflection: config.server.reflection,
@@ -242,21 +241,6 @@ fn settings(decision: &config::Decision) -> Settings {
         time_resolution: decision.time_resolution,
         trust_caller_time: decision.trust_caller_time,
         keep_for: decision.keep_for.unwrap_or_default(),
-    }
-}
-
-fn limits(limits: &config::Limits) -> Limits {
-    Limits {
-        message_bytes_max: limits.message_bytes_max,
-        batch_items_max: limits.batch_items_max,
-        id_bytes_max: limits.id_bytes_max,
-        entities_max: limits.entities_max,
-        depth_max: limits.depth_max,
-        values_max: limits.values_max,
-        connections_max: limits.connections_max,
-        streams_per_connection_max: u32::try_from(limits.streams_per_connection_max)
-            .unwrap_or(u32::MAX),
-        deadline_max: limits.deadline_max,
     }
 }
 

@@ -116,7 +116,7 @@ impl Report {
         self.warnings = snapshot.warnings().to_vec();
         match directory::load(snapshot, files) {
             Ok(view) => {
-                self.entities = Some(stored(&view));
+                self.entities = Some(view.len());
                 self.links = Some(view.links().len());
             }
             Err(faults) => self.faults = faults,
@@ -178,12 +178,4 @@ fn all_files(files: &Files) -> usize {
         .into_iter()
         .map(|role| files.with_role(role).count())
         .sum()
-}
-
-/// Without the action entities, which are the schema's.
-fn stored(view: &View) -> usize {
-    view.entities()
-        .iter()
-        .filter(|entity| !entity.uid().is_action())
-        .count()
 }

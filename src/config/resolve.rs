@@ -12,7 +12,6 @@ use super::Compression;
 use super::Config;
 use super::Connection;
 use super::Decision;
-use super::Limits;
 use super::Log;
 use super::Policies;
 use super::Server;
@@ -30,6 +29,7 @@ use super::raw::Value;
 use super::raw::Written;
 use super::reader;
 use super::reader::Reader;
+use crate::serve::Limits;
 use crate::source;
 
 /// The file that is read when none is named, if it exists.

@@ -76,14 +76,16 @@ impl View {
         self.revision
     }
 
-    /// How many entities are stored, action entities included.
+    /// How many entities are stored, those that the schema makes of its actions
+    /// not counted.
     pub fn len(&self) -> usize {
-        self.stored.len()
+        let is_data = |uid: &&EntityUID| !uid.is_action();
+        self.stored.keys().filter(is_data).count()
     }
 
     /// Whether nothing is stored.
     pub fn is_empty(&self) -> bool {
-        self.stored.is_empty()
+        self.len() == 0
     }
 
     /// The linked templates.

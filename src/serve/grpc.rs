@@ -142,7 +142,7 @@ impl Grpc {
         server
             .http2_keepalive_interval(optional(self.connections.keepalive_interval))
             .http2_keepalive_timeout(Some(self.connections.keepalive_timeout))
-            .max_concurrent_streams(streams_per_connection_max)
+            .max_concurrent_streams(u32::try_from(streams_per_connection_max).unwrap_or(u32::MAX))
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

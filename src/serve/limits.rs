@@ -21,7 +21,7 @@ pub struct Limits {
     /// Connections of all listeners together.
     pub connections_max: usize,
     /// Calls under way on one connection.
-    pub streams_per_connection_max: u32,
+    pub streams_per_connection_max: usize,
     /// The longest time that a call may take, whatever the caller asks for.
     pub deadline_max: Duration,
 }
