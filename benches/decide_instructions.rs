@@ -2,7 +2,12 @@
 //! machine is: `cargo bench --bench decide_instructions`. Needs valgrind and
 //! `gungraun-runner` of the version in `Cargo.lock`.
 
-#![expect(unused_qualifications, reason = "what gungraun generates")]
+#![expect(
+    unused_qualifications,
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "what gungraun generates"
+)]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

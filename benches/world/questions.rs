@@ -46,7 +46,7 @@ pub(super) fn with_entity(world: &World, number: usize) -> Query {
 
 /// Six keys, one of them an address.
 fn context(number: usize) -> Context {
-    let is_good = number % 2 == 0;
+    let is_good = number.is_multiple_of(2);
     let address = if is_good {
         format!("10.20.{}.{}", number % 200, number % 250)
     } else {

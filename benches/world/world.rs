@@ -121,5 +121,5 @@ fn spread(number: usize, salt: usize, below: usize) -> usize {
         .wrapping_mul(0x9E37_79B9_7F4A_7C15)
         .wrapping_add(salt as u64 * 0xD1B5_4A32_D192_ED03);
     let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    ((mixed ^ (mixed >> 32)) % below as u64) as usize
+    usize::try_from((mixed ^ (mixed >> 32)) % below as u64).unwrap_or_default()
 }

@@ -18,7 +18,6 @@ use crate::directory;
 use crate::engine::Fault;
 use crate::engine::Files;
 use crate::engine::Snapshot;
-use crate::engine::View;
 use crate::engine::compile;
 use crate::engine::files::Role;
 use crate::source;

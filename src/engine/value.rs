@@ -85,6 +85,8 @@ fn function(name: &str) -> Option<&'static ExtensionFunction> {
     extensions().func(&name).ok()
 }
 
+static OFFSET: LazyLock<Option<&'static ExtensionFunction>> = LazyLock::new(|| function("offset"));
+
 /// A `datetime` from milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// It is made from its text, so that explanations show the time as people
@@ -107,8 +109,6 @@ pub fn datetime_from_millis(millis: i64) -> Result<Value, ExtensionError> {
         kind: Extension::Datetime.article_and_name(),
         reason,
     };
-    static OFFSET: LazyLock<Option<&'static ExtensionFunction>> =
-        LazyLock::new(|| function("offset"));
     let value = OFFSET
         .ok_or_else(|| error("this build of Cedar lacks it".to_owned()))?
         .call(&[epoch, offset])

@@ -553,26 +553,93 @@ async fn policies_are_listed_in_pages_and_shown_one_by_one() {
     assert_eq!(violation(&status).0, "page_token");
 }
 
+/// A call as it is on the wire: the frame in, the `grpc-status` and the frame
+/// out.
+async fn raw_call(
+    running: &Running,
+    method: &str,
+    message: &[u8],
+    accept: &str,
+) -> (String, Vec<u8>) {
+    use http_body_util::BodyExt as _;
+    let http = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend(message);
+    let address = running.server.grpc.first().unwrap();
+    let request = http::Request::post(format!(
+        "http://{address}/deodar.v1.AuthorizationService/{method}"
+    ))
+    .header("content-type", "application/grpc")
+    .header("te", "trailers")
+    .header("grpc-accept-encoding", accept)
+    .body(http_body_util::Full::new(prost::bytes::Bytes::from(frame)))
+    .unwrap();
+    let response = http.request(request).await.unwrap();
+    let early = response.headers().get("grpc-status").cloned();
+    let body = response.into_body().collect().await.unwrap();
+    let late = body
+        .trailers()
+        .and_then(|trailers| trailers.get("grpc-status"))
+        .cloned();
+    let status = early.or(late).unwrap().to_str().unwrap().to_owned();
+    (status, body.to_bytes().to_vec())
+}
+
 #[tokio::test]
 async fn answers_are_compressed_only_when_they_are_long() {
-    use tonic::codec::CompressionEncoding;
+    use prost::Message as _;
     let running = Running::reference().await;
-    for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
-        let mut client = running
-            .authorization()
-            .accept_compressed(encoding)
-            .send_compressed(encoding);
-        let short = client.authorize(good()).await.unwrap();
-        let request = v1::BatchAuthorizeRequest {
-            items: vec![good(); 100],
-            ..v1::BatchAuthorizeRequest::default()
-        };
-        let long = client.batch_authorize(request).await.unwrap();
-        // tonic names the encoding of the call; whether a message uses it is in
-        // its first byte, which is checked by what arrives being right.
-        assert_eq!(short.into_inner().decision(), v1::Decision::Allow);
-        assert_eq!(long.into_inner().items.len(), 100);
+    let short = good().encode_to_vec();
+    let items = vec![good(); 100];
+    let long = v1::BatchAuthorizeRequest {
+        items,
+        shared: None,
     }
+    .encode_to_vec();
+    for accept in ["gzip", "zstd"] {
+        let (status, frame) = raw_call(&running, "Authorize", &short, accept).await;
+        assert_eq!((status.as_str(), frame[0]), ("0", 0), "{accept}");
+        let (status, compressed) = raw_call(&running, "BatchAuthorize", &long, accept).await;
+        assert_eq!((status.as_str(), compressed[0]), ("0", 1), "{accept}");
+        let (_, plain) = raw_call(&running, "BatchAuthorize", &long, "identity").await;
+        assert_eq!(plain[0], 0);
+        assert!(
+            compressed.len() * 5 < plain.len(),
+            "{} of {}",
+            compressed.len(),
+            plain.len()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_an_error_and_nothing_else() {
+    let running = Running::reference().await;
+    // A principal with an id that is not UTF-8; a field that ends too early;
+    // and messages in one another, deeper than anybody needs.
+    let bad_id = [0x0a, 0x04, 0x12, 0x02, 0xff, 0xfe];
+    let cut = [0x0a, 0x7f, 0x01];
+    let mut deep = Vec::new();
+    for _ in 0..200 {
+        let mut outer = vec![0x2a];
+        prost::encoding::encode_varint(deep.len() as u64, &mut outer);
+        outer.extend(&deep);
+        let mut set = vec![0x0a];
+        prost::encoding::encode_varint(outer.len() as u64, &mut set);
+        set.extend(outer);
+        deep = set;
+    }
+    for message in [bad_id.as_slice(), &cut, &[0xff; 64]] {
+        let (status, _) = raw_call(&running, "Authorize", message, "identity").await;
+        // gRPC has INTERNAL for what cannot be parsed (doc/statuscodes.md).
+        assert_eq!(status, "13", "{message:?}");
+    }
+    let (status, _) = raw_call(&running, "Authorize", &deep, "identity").await;
+    assert_ne!(status, "0");
+    assert!(running.authorization().authorize(good()).await.is_ok());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::format_push_string,
+    clippy::too_many_lines,
     clippy::format_collect,
     clippy::redundant_pub_crate,
     unreachable_pub,

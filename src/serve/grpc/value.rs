@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
 /// Where in a request something is: written out only when it is at fault.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
+    parent: Option<&'a Self>,
     step: Step<'a>,
 }
 
@@ -208,6 +208,7 @@ impl<'a> Path<'a> {
     }
 
     /// A field below this one.
+    #[must_use]
     pub fn name(&'a self, name: &'a str) -> Self {
         Self {
             parent: Some(self),
@@ -216,6 +217,7 @@ impl<'a> Path<'a> {
     }
 
     /// An element of this one.
+    #[must_use]
     pub fn index(&'a self, at: usize) -> Self {
         Self {
             parent: Some(self),
