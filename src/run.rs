@@ -106,10 +106,13 @@ pub fn serve(config: Config) -> Result<(), RunError> {
         .map_err(RunError::System)?;
     logs::start(log_format(config.log.format), &config.log.level).map_err(RunError::Log)?;
     let served = runtime.block_on(async {
-        let server = Server::start(config).await?;
+        let mut server = Server::start(config).await?;
         banner::show(&server);
-        let signal = signal().await.map_err(RunError::System)?;
-        events::draining(signal);
+        let asked = tokio::select! {
+            signal = signal() => signal.map_err(RunError::System),
+            failed = server.failed() => Err(failed),
+        };
+        events::draining(asked?);
         server.stop().await
     });
     // A task that hangs must not keep the process.
@@ -198,6 +201,16 @@ impl Server {
             tasks,
             _control: control,
         })
+    }
+
+    /// Waits for a listener to fail: a server that only seems to serve must not
+    /// go on.
+    async fn failed(&mut self) -> RunError {
+        match self.tasks.join_next().await {
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => RunError::Transport(error.to_string()),
+            Some(Ok(Ok(()))) | None => RunError::Transport("a listener ended by itself".to_owned()),
+        }
     }
 
     /// Drains: says so in health, waits for load balancers to notice, takes no

@@ -100,7 +100,7 @@ async fn bad_policies_stop_a_start_that_nobody_watches() {
 #[tokio::test]
 async fn draining_is_told_first_and_calls_under_way_end() {
     let mut config = config(&reference());
-    config.shutdown.delay = Duration::from_millis(300);
+    config.shutdown.delay = Duration::from_millis(1500);
     let running = Running::start(config).await;
     let mut client = HealthClient::new(running.channel.clone());
     let mut watch = client.watch(of("")).await.unwrap().into_inner();
