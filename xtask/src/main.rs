@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-/// The server's: the echo that it is compared with gains by it as well.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 mod bench;
 mod peers;
 mod places;
