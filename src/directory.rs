@@ -5,6 +5,7 @@
 //! the embedded store that follow will yield the same [`View`]s.
 
 pub mod load;
+pub mod log;
 
 pub use load::load;
 

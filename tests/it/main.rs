@@ -28,6 +28,7 @@ mod examples;
 mod fuzz_seeds;
 mod grpc;
 mod health;
+mod log;
 mod peer;
 mod proto_lint;
 mod readme;
