@@ -7,6 +7,7 @@ use prost::Message as _;
 
 const PROTOS: &[&str] = &[
     "deodar/v1/authorization.proto",
+    "deodar/v1/directory.proto",
     "deodar/v1/policy.proto",
     "deodar/v1/value.proto",
 ];

@@ -114,7 +114,7 @@ fn cedar_authorizer(bencher: Bencher<'_, '_>, policies: usize) {
         set.add(policy.cedar.clone()).unwrap();
     }
     let set = cedar_policy::PolicySet::from(set);
-    let entities = cedar_policy::Entities::from(world.view.entities().clone());
+    let entities = cedar_policy::Entities::from(world.view.to_cedar(&world.snapshot).unwrap());
     let authorizer = cedar_policy::Authorizer::new();
     let questions = world.questions(QUESTIONS);
     for query in questions.iter().take((100_000 / policies).clamp(8, 64)) {

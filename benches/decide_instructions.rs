@@ -32,7 +32,9 @@ use deodar::engine::decide;
 use deodar::identity::Caller;
 use deodar::pdp::Pdp;
 use deodar::pdp::Settings;
+use deodar::pdp::cache::CacheSettings;
 use deodar::pdp::state::Active;
+use deodar::pdp::state::Policies;
 use deodar::proto::v1;
 use deodar::serve::Limits;
 use deodar::serve::grpc::shared::Shared;
@@ -95,21 +97,38 @@ fn build_query((world, parts): (&'static World, Query)) -> Query {
     .unwrap()
 }
 
-/// A decision point with policies in force, and an encoded question.
+/// A decision point without a cache, and an encoded question.
 fn served(policies: usize) -> (&'static Pdp, Vec<u8>) {
+    served_with(
+        policies,
+        &CacheSettings {
+            bytes_max: 0,
+            ..CacheSettings::default()
+        },
+    )
+}
+
+/// A decision point that has been asked the question before.
+fn remembered(policies: usize) -> (&'static Pdp, Vec<u8>) {
+    served_with(policies, &CacheSettings::default())
+}
+
+fn served_with(policies: usize, cache: &CacheSettings) -> (&'static Pdp, Vec<u8>) {
     let World { snapshot, view, .. } = World::new(Shape::Spread, policies);
     let counters = Arc::new(Counters::default());
     let settings = Settings {
         trust_caller_time: true,
         ..Settings::default()
     };
-    let pdp: &'static Pdp = Box::leak(Box::new(Pdp::new(settings, counters)));
-    pdp.state().publish(Active::new(
-        snapshot,
+    let pdp: &'static Pdp = Box::leak(Box::new(Pdp::new(settings, cache, counters)));
+    pdp.state().publish(Active {
+        policies: Arc::new(Policies::new(
+            snapshot,
+            "bench".to_owned(),
+            UNIX_EPOCH + Duration::from_secs(1),
+        )),
         view,
-        "bench".to_owned(),
-        UNIX_EPOCH + Duration::from_secs(1),
-    ));
+    });
     let question = question().encode_to_vec();
     for _ in 0..16 {
         drop(wire_to_response((pdp, question.clone())));
@@ -173,5 +192,14 @@ fn wire_to_wire(input: (&'static Pdp, Vec<u8>)) -> Vec<u8> {
     wire_to_response(black_box(input))
 }
 
-library_benchmark_group!(name = decisions; benchmarks = decide_64, build_query, wire_to_wire);
+#[library_benchmark(setup = remembered)]
+#[bench::of_1000(1_000)]
+fn wire_to_wire_cached(input: (&'static Pdp, Vec<u8>)) -> Vec<u8> {
+    wire_to_response(black_box(input))
+}
+
+library_benchmark_group!(
+    name = decisions;
+    benchmarks = decide_64, build_query, wire_to_wire, wire_to_wire_cached
+);
 main!(library_benchmark_groups = decisions);

@@ -10,10 +10,12 @@ pub mod args;
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod directory;
 pub mod exit;
 pub mod failure;
 pub mod output;
 pub mod serve;
+pub mod server;
 pub mod time;
 pub mod validate;
 
@@ -54,6 +56,7 @@ pub fn run() -> ExitCode {
     let done = match cli.verb {
         Verb::Serve(args) => serve::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Directory(args) => directory::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Completions(args) => completions::run(&args),

@@ -36,6 +36,8 @@ pub use resolve::Resolved;
 pub use resolve::load;
 pub use secret::Secret;
 
+use crate::pdp::cache::CacheSettings;
+use crate::serve::DirectoryLimits;
 use crate::serve::Limits;
 use crate::source;
 
@@ -47,6 +49,10 @@ pub struct Config {
     pub server: Server,
     /// `[policies]`
     pub policies: Policies,
+    /// `[directory]`
+    pub directory: Directory,
+    /// `[cache]`
+    pub cache: CacheSettings,
     /// `[decision]`
     pub decision: Decision,
     /// `[limits]`
@@ -87,6 +93,50 @@ pub struct Policies {
     pub debounce: Duration,
     /// How much it may hold.
     pub limits: source::Limits,
+}
+
+/// Where entities and links are kept, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Where.
+    pub store: Store,
+    /// How many transactions are kept for those who watch.
+    pub retain: u64,
+    /// What becomes of policies whose schema stored entities do not fit.
+    pub on_schema_conflict: SchemaConflict,
+    /// Bytes of one entity.
+    pub entity_bytes_max: usize,
+    /// Attributes of one entity.
+    pub attributes_max: usize,
+    /// Tags of one entity.
+    pub tags_max: usize,
+    /// Direct parents of one entity.
+    pub parents_max: usize,
+    /// Memberships above one another.
+    pub depth_max: usize,
+    /// Writes that wait to be applied.
+    pub writes_waiting_max: usize,
+    /// What callers of the service may ask for.
+    pub limits: DirectoryLimits,
+}
+
+/// Where entities and links are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// In memory, gone with the process.
+    Memory,
+    /// In this directory.
+    Path(PathBuf),
+}
+
+/// What becomes of policies whose schema stored entities do not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SchemaConflict {
+    /// They are refused; those before stay in force.
+    #[default]
+    Reject,
+    /// They come into force.
+    Activate,
 }
 
 /// How decisions are made.

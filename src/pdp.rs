@@ -7,11 +7,15 @@
 //! [`Pdp::pin`] takes hold of one policy snapshot and one directory view; all
 //! that is asked of a [`Pinned`] is answered from these two (invariant 1), so
 //! a batch pins once. Everything here is synchronous and takes microseconds.
-//! The decision cache and the audit log will stand in [`Pinned::authorize`],
-//! before and behind the engine.
+//! The decision cache stands in [`Pinned::authorize`] before the engine; the audit
+//! log will stand behind it.
 
+pub mod atomic;
+pub mod cache;
 pub mod clock;
 pub mod ids;
+pub mod key;
+pub mod stamps;
 pub mod state;
 
 use std::sync::Arc;
@@ -28,10 +32,16 @@ use crate::engine::View;
 use crate::engine::decide;
 use crate::engine::explain;
 use crate::engine::explain::Explanation;
+use crate::engine::footprint::Half;
 use crate::engine::query::Context;
 use crate::engine::query::QueryError;
+use crate::engine::scope::Atom;
+use crate::engine::stored::Second;
 use crate::identity::Caller;
 use crate::telemetry::Counters;
+use cache::Cache;
+use cache::CacheSettings;
+use cache::Found;
 use clock::Clock;
 use ids::DecisionId;
 use ids::DecisionIds;
@@ -66,13 +76,27 @@ pub struct Pdp {
     settings: Settings,
     clock: Clock,
     ids: DecisionIds,
+    cache: Option<Cache>,
     counters: Arc<Counters>,
 }
 
-/// No question can be answered yet: no policies are in force.
+/// No question can be answered now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("no policies are in force yet")]
-pub struct NotReady;
+pub enum NotReady {
+    /// No policies are in force yet.
+    #[error("no policies are in force yet")]
+    NoPolicies,
+    /// Something has ended, and the directory has not removed it: whoever held
+    /// it must not keep it because a disk is full.
+    #[error("the directory is behind: what ended at {ended} (seconds since 1970) is still in it")]
+    Behind {
+        /// When it ended, in seconds since 1970.
+        ended: Second,
+    },
+}
+
+/// So much later than its time, an ending that is not in the view stops decisions.
+const ENDING_LATE_MILLIS: i64 = 1000;
 
 /// A question that cannot be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -128,7 +152,9 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Answer {
     /// The decision.
-    pub decision: Decision,
+    pub decision: Arc<Decision>,
+    /// Whether it had been made before.
+    pub cached: bool,
     /// Its name in logs and audit.
     pub id: DecisionId,
     /// How long the caller may keep it; zero is not at all.
@@ -137,8 +163,9 @@ pub struct Answer {
 
 impl Pdp {
     /// A decision point without policies: it answers once some are published.
-    pub fn new(settings: Settings, counters: Arc<Counters>) -> Self {
+    pub fn new(settings: Settings, cache: &CacheSettings, counters: Arc<Counters>) -> Self {
         Self {
+            cache: Cache::new(cache, &counters),
             state: State::default(),
             settings,
             clock: Clock::new(settings.time_resolution),
@@ -147,9 +174,34 @@ impl Pdp {
         }
     }
 
+    fn is_late(&self, ended: Second) -> bool {
+        let late = ended
+            .saturating_mul(1000)
+            .saturating_add(ENDING_LATE_MILLIS);
+        self.clock.millis() >= late
+    }
+
     /// What is in force, and how changes went.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The decisions that are kept; `None` when the cache is switched off.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// Puts the next state of the directory in force: first what changed is
+    /// marked, so that no kept decision that rests on it is good any longer, then
+    /// the view is published.
+    pub fn advance(&self, view: View, changes: &[(Atom, Half)]) {
+        if let Some(cache) = &self.cache {
+            cache.touch(changes, view.sequence());
+        }
+        if let Some(active) = self.state.load_full() {
+            let policies = Arc::clone(&active.policies);
+            self.state.advance(Active { policies, view });
+        }
     }
 
     /// What has been counted.
@@ -160,15 +212,18 @@ impl Pdp {
     /// Takes hold of what is in force now.
     ///
     /// # Errors
-    /// Before the first policies are in force.
+    /// Before the first policies are in force, and while the directory fails to
+    /// remove what has ended.
     pub fn pin(&self) -> Result<Pinned<'_>, NotReady> {
-        match self.state.load_full() {
-            Some(active) => Ok(Pinned { pdp: self, active }),
-            None => {
-                self.counters.not_ready();
-                Err(NotReady)
-            }
-        }
+        let not_ready = match self.state.load_full() {
+            None => NotReady::NoPolicies,
+            Some(active) => match active.view.next_end() {
+                Some(ended) if self.is_late(ended) => NotReady::Behind { ended },
+                _ => return Ok(Pinned { pdp: self, active }),
+            },
+        };
+        self.counters.not_ready();
+        Err(not_ready)
     }
 }
 
@@ -187,7 +242,7 @@ impl Pinned<'_> {
 
     /// The pinned policies.
     pub fn snapshot(&self) -> &Snapshot {
-        &self.active().snapshot
+        self.active().snapshot()
     }
 
     /// The pinned entities and links.
@@ -228,7 +283,7 @@ impl Pinned<'_> {
     /// # Errors
     /// When the carried entities are bad.
     pub fn authorize(&self, caller: &Caller, query: &Query) -> Result<Answer, AskError> {
-        let decision = decide(self.snapshot(), self.view(), query)?;
+        let (decision, cached) = self.decide(query)?;
         let id = self.pdp.ids.next(self.pdp.clock.millis());
         self.pdp.counters.decision(&decision);
         tracing::debug!(
@@ -237,13 +292,33 @@ impl Pinned<'_> {
             %caller,
             action = %query.action,
             allow = decision.is_allow(),
+            cached,
             "decided"
         );
         Ok(Answer {
             keep_for: self.keep_for(query, &decision),
             decision,
+            cached,
             id,
         })
+    }
+
+    /// From the cache, if it is there and good; and whether it was.
+    fn decide(&self, query: &Query) -> Result<(Arc<Decision>, bool), AskError> {
+        let Some(cache) = &self.pdp.cache else {
+            let decision = decide(self.snapshot(), self.view(), query)?;
+            return Ok((Arc::new(decision), false));
+        };
+        let asked = match cache.find(self.active(), query) {
+            Found::Hit(decision) => return Ok((decision, true)),
+            Found::Miss(asked) => Some(asked),
+            Found::Skip => None,
+        };
+        let decision = Arc::new(decide(self.snapshot(), self.view(), query)?);
+        if let Some(asked) = asked {
+            cache.keep(self.active(), asked, &decision);
+        }
+        Ok((decision, false))
     }
 
     /// Why a question is answered as it is.
@@ -254,20 +329,33 @@ impl Pinned<'_> {
         Ok(explain(self.snapshot(), self.view(), query)?)
     }
 
-    /// An answer that depends on the time is good for one tick at most, and one
-    /// that came of a failed evaluation is not to be kept at all.
+    /// How long the caller may keep an answer: as its policies say, the strictest
+    /// of them, else as configured. Never past the tick if it depends on the
+    /// time, nor past the end of something that it rests on; and not at all when
+    /// an evaluation failed.
     fn keep_for(&self, query: &Query, decision: &Decision) -> Duration {
         let settings = &self.pdp.settings;
-        if settings.keep_for.is_zero() || !decision.errors.is_empty() {
+        let by_policy = decision
+            .policies
+            .iter()
+            .filter_map(|policy| policy.keep_for);
+        let kept = by_policy.min().unwrap_or(settings.keep_for);
+        if kept.is_zero() || !decision.errors.is_empty() {
             return Duration::ZERO;
         }
-        if self
+        let reads_now = self
             .snapshot()
             .projection(&query.action)
-            .reads_context("now")
-        {
-            return settings.keep_for.min(settings.time_resolution);
-        }
-        settings.keep_for
+            .reads_context("now");
+        let tick = if reads_now {
+            self.pdp.clock.left_of_tick()
+        } else {
+            Duration::MAX
+        };
+        let ends = decision.footprint().first_end().map(|second| {
+            let left = second.saturating_mul(1000) - self.pdp.clock.millis();
+            Duration::from_millis(u64::try_from(left).unwrap_or(0))
+        });
+        kept.min(tick).min(ends.unwrap_or(Duration::MAX))
     }
 }

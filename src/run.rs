@@ -21,6 +21,12 @@ use tokio::task::JoinSet;
 use crate::config;
 use crate::config::Config;
 use crate::config::LogFormat;
+use crate::directory;
+use crate::directory::Directory;
+use crate::directory::check::EntityLimits;
+use crate::directory::fit::OnConflict;
+use crate::directory::time::Time;
+use crate::directory::writer::Keep;
 use crate::engine::Fault;
 use crate::pdp::Pdp;
 use crate::pdp::Settings;
@@ -39,6 +45,10 @@ use crate::telemetry::events;
 use crate::telemetry::logs;
 use reload::Outcome;
 use reload::Reload;
+
+/// A snapshot of the directory is kept after so many operations at the most, or half as many as there are entities:
+/// the next start reads the rest from the log.
+const SNAPSHOT_EVERY_MAX: usize = 100_000;
 
 /// Why the server did not start, or did not go on: the operator has to mend it.
 #[derive(Debug, Error)]
@@ -67,6 +77,9 @@ pub enum RunError {
         /// What the system said.
         error: notify::Error,
     },
+    /// The directory cannot be opened.
+    #[error(transparent)]
+    Directory(directory::OpenError),
     /// Logging cannot start.
     #[error("cannot start logging: {0}")]
     Log(String),
@@ -80,13 +93,14 @@ pub enum RunError {
 
 impl RunError {
     /// What to do about it.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &str {
         match self {
             Self::Listen { .. } => {
                 "is another deodar running? choose other addresses with `--grpc`, `--http` and `--unix`"
             }
             Self::Policies { .. } => "mend the policies; `deodar validate DIR` shows the faults",
             Self::Watch { .. } => "check that the directory exists, or switch `policies.watch` off",
+            Self::Directory(error) => error.hint(),
             Self::Log(_) => "write `log.level` as in `info` or `deodar=debug,tonic=warn`",
             Self::System(_) => "check the limits of the system for this user",
             Self::Transport(_) => "report this: it is a fault of deodar",
@@ -125,6 +139,8 @@ pub fn serve(config: Config) -> Result<(), RunError> {
 pub struct Server {
     /// The decision point.
     pub pdp: Arc<Pdp>,
+    /// The directory.
+    pub directory: Directory,
     /// What it was made from.
     pub config: Config,
     /// Where gRPC is listened on, as people write it.
@@ -159,9 +175,14 @@ impl Server {
     /// policies are bad and not watched.
     pub async fn start(config: Config) -> Result<Self, RunError> {
         let counters = Arc::new(Counters::default());
-        let pdp = Arc::new(Pdp::new(settings(&config.decision), Arc::clone(&counters)));
+        let pdp = Arc::new(Pdp::new(
+            settings(&config.decision),
+            &config.cache,
+            Arc::clone(&counters),
+        ));
+        let directory = open_directory(&config, &pdp).await?;
         let (announcer, follower) = phases();
-        let control = control_line(&config, &pdp, announcer.clone()).await?;
+        let control = control_line(&config, &pdp, &directory, announcer.clone()).await?;
 
         let mut tasks = JoinSet::new();
         let mut places = Vec::new();
@@ -177,8 +198,10 @@ impl Server {
             );
             let grpc = Grpc {
                 pdp: Arc::clone(&pdp),
+                directory: directory.clone(),
                 phase: follower.clone(),
                 limits: config.limits,
+                directory_limits: config.directory.limits,
                 connections: connections(&config.connection),
                 compress_above_bytes: config.compression.above_bytes.unwrap_or(0),
                 reflection: config.server.reflection,
@@ -194,6 +217,7 @@ impl Server {
         };
         Ok(Self {
             pdp,
+            directory,
             config,
             grpc: places,
             http,
@@ -266,6 +290,47 @@ fn connections(connection: &config::Connection) -> Connections {
     }
 }
 
+/// Opening reads everything that is stored: on a thread of its own.
+async fn open_directory(config: &Config, pdp: &Arc<Pdp>) -> Result<Directory, RunError> {
+    let pdp = Arc::clone(pdp);
+    let options = directory_options(config);
+    let open = move || {
+        let publish = move |view, changes: &[_]| pdp.advance(view, changes);
+        Directory::open(options, Box::new(publish))
+    };
+    tokio::task::spawn_blocking(open)
+        .await
+        .map_err(|error| RunError::System(io::Error::other(error)))?
+        .map_err(RunError::Directory)
+}
+
+fn directory_options(config: &Config) -> directory::Options {
+    let directory = &config.directory;
+    directory::Options {
+        path: match &directory.store {
+            config::Store::Memory => None,
+            config::Store::Path(path) => Some(path.clone()),
+        },
+        limits: EntityLimits {
+            bytes_max: directory.entity_bytes_max,
+            attributes_max: directory.attributes_max,
+            tags_max: directory.tags_max,
+            parents_max: directory.parents_max,
+            depth_max: directory.depth_max,
+            id_bytes_max: config.limits.id_bytes_max,
+        },
+        operations_max: directory.limits.operations_max,
+        waiting_max: directory.writes_waiting_max,
+        keep: Keep {
+            transactions: directory.retain,
+            snapshot_every: usize::try_from(directory.retain)
+                .unwrap_or(usize::MAX)
+                .clamp(1, SNAPSHOT_EVERY_MAX),
+        },
+        time: Time::System,
+    }
+}
+
 async fn bind(config: &Config) -> Result<Vec<Listener>, RunError> {
     let mut listeners = Vec::new();
     for address in &config.server.grpc {
@@ -322,6 +387,7 @@ async fn serve_http(
 async fn control_line(
     config: &Config,
     pdp: &Arc<Pdp>,
+    directory: &Directory,
     phase: Announcer,
 ) -> Result<Control, RunError> {
     let path = &config.policies.path;
@@ -334,7 +400,16 @@ async fn control_line(
         path: path.clone(),
         error,
     })?;
-    let reload = Reload::new(Arc::clone(pdp), path.clone(), config.policies.limits);
+    let reload = Reload::new(
+        Arc::clone(pdp),
+        directory.clone(),
+        match config.directory.on_schema_conflict {
+            config::SchemaConflict::Reject => OnConflict::Reject,
+            config::SchemaConflict::Activate => OnConflict::Activate,
+        },
+        path.clone(),
+        config.policies.limits,
+    );
     let (reload, outcome) = run_apart(reload).await?;
     match (outcome, watch) {
         (Outcome::Rejected(faults), None) => Err(RunError::Policies {

@@ -11,5 +11,6 @@ pub mod limits;
 pub mod listen;
 pub mod phase;
 
+pub use limits::DirectoryLimits;
 pub use limits::Limits;
 pub use phase::Phase;

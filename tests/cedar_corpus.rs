@@ -1,7 +1,8 @@
 //! Cedar's integration corpus, through the engine and through `Authorizer`.
 //!
 //! Every request of every case must get the decision, the reasons and the
-//! errors that the case expects, from both. The corpus is the folder that
+//! errors that the case expects, from both; and from the engine once more behind
+//! the decision cache and over a directory, the second time as a hit. The corpus is the folder that
 //! `DEODAR_CEDAR_CORPUS` names: flattened, or laid out as
 //! `cedar-integration-tests` is. Without the variable, the archive beside the
 //! project is unpacked; without that, the test says so and passes.
@@ -16,6 +17,10 @@
     clippy::disallowed_methods,
     reason = "a failed test may panic, and a test may read its environment"
 )]
+
+#[path = "it/served.rs"]
+#[expect(clippy::redundant_pub_crate, reason = "shared with the other tests")]
+mod served;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -35,14 +40,12 @@ use cedar_policy::PolicySet;
 use cedar_policy::Request;
 use cedar_policy::Schema;
 use cedar_policy_core::ast;
-use deodar::directory;
+use deodar::engine::Decision;
 use deodar::engine::Files;
 use deodar::engine::Query;
-use deodar::engine::Snapshot;
-use deodar::engine::View;
-use deodar::engine::compile;
 use deodar::engine::decide;
 use serde_json::Value as Json;
+use served::Served;
 
 const MANIFEST: &str = "errors = \"cedar\"\nunknown = \"cedar\"\nvalidate = \"off\"\n";
 /// At most so many mismatches are shown.
@@ -187,8 +190,7 @@ struct Case {
     schema: Schema,
     policies: PolicySet,
     entities: Entities,
-    snapshot: Snapshot,
-    view: View,
+    served: Served,
 }
 
 impl Case {
@@ -206,17 +208,14 @@ impl Case {
         let (schema, _) = Schema::from_cedarschema_str(&schema).map_err(show)?;
         let entities = Entities::from_json_str(&entities, Some(&schema)).map_err(show)?;
         // What Cedar loads, the engine must load: from here on nothing is skipped.
-        let snapshot =
-            compile(&files).unwrap_or_else(|faults| panic!("{}: {faults:?}", path.display()));
-        let view = directory::load(&snapshot, &files)
-            .unwrap_or_else(|faults| panic!("{}: {faults:?}", path.display()));
+        let served =
+            Served::new(&files).unwrap_or_else(|faults| panic!("{}: {faults:?}", path.display()));
         Ok(Self {
             json,
             schema,
             policies,
             entities,
-            snapshot,
-            view,
+            served,
         })
     }
 }
@@ -247,14 +246,17 @@ fn run(root: &Path, path: &Path, tally: &mut Tally) {
     for request in case.json["requests"].as_array().unwrap() {
         match Asked::new(&case, request) {
             Ok(asked) => {
-                let (expected, cedar, ours) =
-                    (expected(request), asked.cedar(&case), asked.ours(&case));
+                let (expected, cedar) = (expected(request), asked.cedar(&case));
+                let pinned = case.served.pdp.pin().unwrap();
+                let made = decide(pinned.snapshot(), pinned.view(), &asked.query);
+                let ours = answer(&made.unwrap());
+                let cached = answer(&case.served.decide(&asked.query));
                 tally.requests += 1;
                 tally.allows += usize::from(ours.allow);
                 tally.with_errors += usize::from(!ours.errors.is_empty());
-                if ours != expected || cedar != expected {
+                if [&ours, &cedar, &cached] != [&expected; 3] {
                     tally.mismatches.push(format!(
-                        "{}: {}: expected {expected:?}, Cedar {cedar:?}, the engine {ours:?}",
+                        "{}: {}: expected {expected:?}, Cedar {cedar:?}, the engine {ours:?}, cached {cached:?}",
                         path.display(),
                         request["description"]
                     ));
@@ -328,7 +330,7 @@ impl Asked {
                 overlay,
             } = query.clone();
             Query::new(
-                &case.snapshot,
+                case.served.pdp.pin().unwrap().snapshot(),
                 principal,
                 action,
                 resource,
@@ -361,23 +363,22 @@ impl Asked {
                 .collect(),
         }
     }
+}
 
-    fn ours(&self, case: &Case) -> Answer {
-        let decision = decide(&case.snapshot, &case.view, &self.query).unwrap();
-        // Ours are `p.cedar#3` where Cedar's are `policy3`.
-        let id = |id: &str| id.replacen("p.cedar#", "policy", 1);
-        Answer {
-            allow: decision.is_allow(),
-            reasons: decision
-                .policies
-                .iter()
-                .map(|policy| id(&policy.id))
-                .collect(),
-            errors: decision
-                .errors
-                .iter()
-                .map(|error| id(&error.policy.id))
-                .collect(),
-        }
+fn answer(decision: &Decision) -> Answer {
+    // Ours are `p.cedar#3` where Cedar's are `policy3`.
+    let id = |id: &str| id.replacen("p.cedar#", "policy", 1);
+    Answer {
+        allow: decision.is_allow(),
+        reasons: decision
+            .policies
+            .iter()
+            .map(|policy| id(&policy.id))
+            .collect(),
+        errors: decision
+            .errors
+            .iter()
+            .map(|error| id(&error.policy.id))
+            .collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! The fuzz targets. Each takes any bytes, and panics only for a fault of ours.
 
+use std::io::Read;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Context;
@@ -7,12 +8,22 @@ use std::task::Poll;
 use std::task::Waker;
 
 use cedar_policy_core::entities::CedarValueJson;
+use deodar::cli::directory::split::Splitter;
+use deodar::directory::codec;
+use deodar::directory::dump;
+use deodar::directory::state::State;
+use deodar::engine::packed::Reader;
+use deodar::engine::packed::Types;
+use deodar::engine::packed::Writer;
+use deodar::engine::stored::Ends;
+use deodar::engine::stored::Stored;
 use deodar::pdp::Pdp;
 use deodar::proto::v1;
 use deodar::proto::v1::authorization_service_server::AuthorizationService;
 use deodar::serve::Limits;
 use deodar::serve::grpc::authorization::Authorization;
 use deodar::serve::grpc::shared::Shared;
+use deodar::serve::grpc::value_out::write;
 use miette::GraphicalReportHandler;
 use prost::Message;
 use tonic::Code;
@@ -118,6 +129,14 @@ pub fn value(input: &[u8]) {
         return;
     };
     let typed = typed.context.get("value").expect("one was given").clone();
+    let written = v1::Context {
+        values: [("value".to_owned(), write(&typed))].into(),
+        ..v1::Context::default()
+    };
+    match read(written) {
+        Ok(parts) => assert_eq!(parts.context.get("value"), Some(&typed), "not as written"),
+        Err(refusal) => panic!("a written value is refused: {typed}: {refusal:?}"),
+    }
     // Records with the keys that Cedar's JSON has for itself cannot be written.
     let Ok(json) = CedarValueJson::from_value(typed.clone()) else {
         return;
@@ -130,6 +149,97 @@ pub fn value(input: &[u8]) {
     match read(from_json) {
         Ok(parts) => assert_eq!(parts.context.get("value"), Some(&typed), "{text}"),
         Err(refusal) => panic!("a typed value is refused as JSON: {text}: {refusal:?}"),
+    }
+}
+
+/// Text as a file to import: what is split off are the objects that a parser of
+/// the whole finds, however the bytes come.
+pub fn import_split(input: &[u8]) {
+    let at_once = split(input);
+    let byte_by_byte = split(OneByOne(input));
+    assert_eq!(at_once, byte_by_byte, "depends on how it is read");
+    let whole: Result<Vec<serde_json::Map<String, serde_json::Value>>, _> =
+        serde_json::from_slice(input);
+    let lines: Result<Vec<serde_json::Map<String, serde_json::Value>>, _> =
+        serde_json::Deserializer::from_slice(input)
+            .into_iter()
+            .collect();
+    let parse = |texts: &[String]| {
+        let parsed = texts.iter().map(|text| serde_json::from_str(text));
+        parsed.collect::<Result<Vec<_>, _>>().ok()
+    };
+    for whole in [whole.ok(), lines.ok()].into_iter().flatten() {
+        let found = at_once.as_ref().expect("objects, which are split");
+        assert_eq!(parse(found), Some(whole));
+    }
+}
+
+/// A reader that gives one byte at a time.
+struct OneByOne<'a>(&'a [u8]);
+
+impl Read for OneByOne<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let Some((first, rest)) = self.0.split_first() else {
+            return Ok(0);
+        };
+        into[0] = *first;
+        self.0 = rest;
+        Ok(1)
+    }
+}
+
+fn split(input: impl Read) -> Result<Vec<String>, String> {
+    let mut splitter = Splitter::new(input);
+    let mut texts = Vec::new();
+    let mut number = 0;
+    while let Some(element) = splitter.next_element().map_err(|error| error.to_string())? {
+        number += 1;
+        assert_eq!(element.number, number);
+        texts.push(element.text);
+    }
+    Ok(texts)
+}
+
+/// A packed value, and packed attributes and tags: refused, or read as they
+/// would be written.
+pub fn packed(input: &[u8]) {
+    let types = Types::default();
+    let mut reader = Reader::new(input);
+    if let Ok(value) = reader.value(&types) {
+        let mut writer = Writer::default();
+        writer.value(&value);
+        let bytes = writer.into_bytes();
+        let again = Reader::new(&bytes).value(&types);
+        assert_eq!(again.as_ref(), Ok(&value), "{bytes:?}");
+    }
+    let stored = Stored::of_packed(1, Vec::new(), Ends::default(), input);
+    // An extension value may still fail to be made.
+    if let Ok(stored) = stored
+        && let Ok((attributes, _)) = stored.unpack(&types)
+    {
+        for (name, _) in attributes {
+            let packed = stored.packed_attribute(&name).expect("it was read once");
+            assert!(packed.is_some(), "`{name}` is not found");
+        }
+    }
+}
+
+/// A transaction of the log, and a chunk of a snapshot: refused, or read as they
+/// would be written.
+pub fn transaction(input: &[u8]) {
+    let types = Types::default();
+    if let Ok(transaction) = codec::decode(1, input, &types) {
+        let bytes = codec::encode(&transaction);
+        let again = codec::decode(1, &bytes, &types);
+        assert_eq!(again.as_ref(), Ok(&transaction), "{bytes:?}");
+    }
+    let mut state = State::empty("fuzz");
+    if dump::restore(input, &types, &mut state).is_ok() {
+        let mut again = State::empty("fuzz");
+        for chunk in dump::dump(&state) {
+            dump::restore(&chunk, &types, &mut again).expect("what was written can be read");
+        }
+        assert_eq!(dump::digest(&again), dump::digest(&state));
     }
 }
 

@@ -11,7 +11,9 @@ use deodar::engine::Files;
 use deodar::engine::compile;
 use deodar::pdp::Pdp;
 use deodar::pdp::Settings;
+use deodar::pdp::cache::CacheSettings;
 use deodar::pdp::state::Active;
+use deodar::pdp::state::Policies;
 use deodar::telemetry::Counters;
 
 /// The files of the world, by their path in a policy repository.
@@ -73,8 +75,14 @@ pub fn serving(files: &Files) -> Result<Arc<Pdp>, Vec<Fault>> {
         time_resolution: Duration::from_hours(24 * 365 * 200),
         ..Settings::default()
     };
-    let pdp = Pdp::new(settings, Arc::new(Counters::default()));
-    pdp.state()
-        .publish(Active::new(snapshot, view, "fuzz".to_owned(), UNIX_EPOCH));
+    let pdp = Pdp::new(
+        settings,
+        &CacheSettings::default(),
+        Arc::new(Counters::default()),
+    );
+    pdp.state().publish(Active {
+        policies: Arc::new(Policies::new(snapshot, "fuzz".to_owned(), UNIX_EPOCH)),
+        view,
+    });
     Ok(Arc::new(pdp))
 }

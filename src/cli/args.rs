@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use super::check;
 use super::completions;
 use super::config;
+use super::directory;
 use super::serve;
 use super::validate;
 use crate::config::Flags;
@@ -40,6 +41,7 @@ Examples:
   deodar check --policies policies/ --principal 'User::\"alice\"' \\
       --action 'Action::\"read\"' --resource 'Doc::\"plan\"'
   deodar serve                      answer over gRPC on 127.0.0.1:8470
+  deodar directory stats            what entities and links the server has
   deodar config show                what is configured, and where each value comes from
 
 Exit codes: 0 yes, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies, 5 tests failed")]
@@ -61,10 +63,10 @@ pub struct Cli {
 /// What can be done. The arguments of each verb say what it is for, so the
 /// variants do not.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the whole run")]
 pub enum Verb {
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
+    Directory(directory::DirectoryArgs),
     Validate(validate::ValidateArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),

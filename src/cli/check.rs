@@ -16,10 +16,10 @@ use super::answer::Effect;
 use super::args::FileArg;
 use super::failure::Message;
 use super::output;
+use super::server::ServerAddress;
 use super::time;
 use question::JsonText;
 use question::Question;
-use remote::ServerAddress;
 
 const JSON_HELP: &str = r#"Write JSON: {"decision": "allow"|"deny", "cause", "sentence", "policies", "advice", "obligations", "errors", "near_misses", "near_misses_left_out", "revisions", "decision_id"}"#;
 

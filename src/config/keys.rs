@@ -28,6 +28,8 @@ pub enum Kind {
     Path,
     /// A list of paths of unix sockets.
     Sockets,
+    /// A list of actions, as policies write them.
+    Actions,
     /// A list of IP addresses with ports.
     Addresses,
     /// An IP address with its port, or `off`.
@@ -38,6 +40,8 @@ pub enum Kind {
     Size(Bounds),
     /// A number within bounds.
     Count(Bounds),
+    /// What becomes of policies whose schema stored entities do not fit.
+    SchemaConflict,
     /// How log lines are written.
     LogFormat,
     /// A filter of log lines, in the syntax of `tracing`.
@@ -123,12 +127,44 @@ pub static KEYS: &[Key] = &[
     key("policies", "depth_max", Kind::Count(from(1, 256)), "16",
         "Directories below one another."),
 
+    key("directory", "path", Kind::Path, "deodar-data/directory",
+        "Where entities and links are stored; the word `memory` keeps them in memory, gone with the process. Relative to the working directory."),
+    key("directory", "retain", Kind::Count(from(1, 1_000_000_000_000)), "1000000",
+        "The last transactions that are kept for those who watch."),
+    key("directory", "on_schema_conflict", Kind::SchemaConflict, "reject",
+        "What becomes of new policies whose schema stored entities do not fit: `reject` keeps the old policies, `activate` takes the new ones."),
+    key("directory", "entity_bytes_max", Kind::Size(from(KIB, 16 << 20)), "64KiB",
+        "Bytes of one stored entity."),
+    key("directory", "attributes_max", Kind::Count(from(1, 100_000)), "256",
+        "Attributes of one stored entity."),
+    key("directory", "tags_max", Kind::Count(from(1, 100_000)), "1024",
+        "Tags of one stored entity."),
+    key("directory", "parents_max", Kind::Count(from(1, 100_000)), "256",
+        "Direct parents of one stored entity."),
+    key("directory", "depth_max", Kind::Count(from(1, 1000)), "32",
+        "Memberships above one another."),
+    key("directory", "writes_waiting_max", Kind::Count(from(1, 1_000_000)), "10000",
+        "Writes that wait to be applied; more are refused."),
+    key("directory", "operations_max", Kind::Count(from(1, 1_000_000)), "10000",
+        "Operations and preconditions of one write."),
+    key("directory", "page_max", Kind::Count(from(1, 100_000)), "1000",
+        "Entities and links in one page of a list, or in one read."),
+    key("directory", "watches_max", Kind::Count(from(1, 1_000_000)), "1000",
+        "Watches at a time."),
+
+    key("cache", "bytes_max", Kind::Size(zero_or(KIB, 64 * GIB)), "64MiB",
+        "Bytes of decisions that are kept, with their questions; `0` keeps none."),
+    key("cache", "stamps", Kind::Count(from(1024, 1 << 30)), "1048576",
+        "Places in which changes of entities are noted, 8 bytes each, rounded up to a power of two. With far more entities than places, decisions are refused that were still good."),
+    key("cache", "skip_actions", Kind::Actions, "",
+        "Actions whose decisions are not kept, as in `Iot::Action::\"unlock\"`."),
+
     key("decision", "time_resolution", Kind::Duration(from(1, HOUR)), "1s",
         "`context.now` is the time rounded down to a multiple of this."),
     key("decision", "trust_caller_time", Kind::Flag, "false",
         "Lets callers set `context.now` themselves."),
     key("decision", "keep_for", Kind::Duration(zero_or(1, DAY)), "0s",
-        "How long callers may keep an answer, which is then as stale as that; `0s` for not at all."),
+        "How long callers may keep an answer, which is then as stale as that; `0s` for not at all. `@cache_ttl` of a policy goes before."),
 
     key("limits", "message_bytes_max", Kind::Size(from(KIB, GIB)), "1MiB",
         "Bytes of one request."),
@@ -198,11 +234,13 @@ impl Kind {
             Self::Flag => "`true` or `false`".to_owned(),
             Self::Path => "path".to_owned(),
             Self::Sockets => "list of paths".to_owned(),
+            Self::Actions => "list of actions".to_owned(),
             Self::Addresses => "list of addresses".to_owned(),
             Self::AddressOrOff => "address or `off`".to_owned(),
             Self::Duration(bounds) => format!("duration, {}", bounds.shown(duration::shown)),
             Self::Size(bounds) => format!("bytes, {}", bounds.shown(size::shown)),
             Self::Count(bounds) => format!("number, {}", bounds.shown(|number| number.to_string())),
+            Self::SchemaConflict => "`reject` or `activate`".to_owned(),
             Self::LogFormat => "`auto`, `human` or `json`".to_owned(),
             Self::LogFilter => "log filter".to_owned(),
         }
@@ -238,7 +276,7 @@ mod tests {
             .chunk_by(|a, b| a.section == b.section)
             .map(|group| group[0].section)
             .collect();
-        assert_eq!(sections.len(), 8, "{sections:?}");
+        assert_eq!(sections.len(), 10, "{sections:?}");
         assert!(paths.iter().all(|path| find(path).is_some()));
         paths.sort();
         paths.dedup();

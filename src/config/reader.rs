@@ -1,12 +1,16 @@
 //! Typed values of keys, with every fault collected.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr as _;
 use std::time::Duration;
 
+use cedar_policy_core::ast::EntityUID;
 use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
+use super::SchemaConflict;
 use super::address;
 use super::duration;
 use super::fault::ConfigFault;
@@ -63,6 +67,24 @@ impl Reader {
         })
     }
 
+    /// Actions, as policies write them.
+    pub fn actions(&mut self, path: &str) -> HashSet<EntityUID> {
+        self.read(path, |value| {
+            let items = list(value);
+            let parse = |text: &str| {
+                let uid = EntityUID::from_str(text).ok().filter(EntityUID::is_action);
+                uid.ok_or_else(|| {
+                    let refusal = Refusal::new(
+                        "is not an action",
+                        "write it as in a policy: `Namespace::Action::\"name\"`",
+                    );
+                    of_item(text, items.len(), refusal)
+                })
+            };
+            items.iter().map(|text| parse(text)).collect()
+        })
+    }
+
     /// Addresses to listen on.
     pub fn addresses(&mut self, path: &str) -> Vec<SocketAddr> {
         self.read(path, |value| {
@@ -106,6 +128,18 @@ impl Reader {
             return 0;
         };
         self.read(path, |value| number(key.kind, value))
+    }
+
+    /// What becomes of policies whose schema stored entities do not fit.
+    pub fn schema_conflict(&mut self, path: &str) -> SchemaConflict {
+        self.read(path, |value| match text(value)? {
+            "reject" => Ok(SchemaConflict::Reject),
+            "activate" => Ok(SchemaConflict::Activate),
+            _ => Err(Refusal::new(
+                "is no way to go on",
+                "write `reject` or `activate`",
+            )),
+        })
     }
 
     /// How log lines are written.

@@ -12,10 +12,12 @@ use super::Compression;
 use super::Config;
 use super::Connection;
 use super::Decision;
+use super::Directory;
 use super::Log;
 use super::Policies;
 use super::Server;
 use super::Shutdown;
+use super::Store;
 use super::env;
 use super::env::Variables;
 use super::fault::ConfigFault;
@@ -29,6 +31,8 @@ use super::raw::Value;
 use super::raw::Written;
 use super::reader;
 use super::reader::Reader;
+use crate::pdp::cache::CacheSettings;
+use crate::serve::DirectoryLimits;
 use crate::serve::Limits;
 use crate::source;
 
@@ -173,6 +177,12 @@ fn config(r: &mut Reader) -> Config {
                 depth_max: r.amount("policies.depth_max"),
             },
         },
+        directory: directory(r),
+        cache: CacheSettings {
+            bytes_max: r.number("cache.bytes_max"),
+            stamps: u32::try_from(r.number("cache.stamps")).unwrap_or(u32::MAX),
+            skip_actions: r.actions("cache.skip_actions"),
+        },
         decision: Decision {
             time_resolution: r.duration("decision.time_resolution"),
             trust_caller_time: r.flag("decision.trust_caller_time"),
@@ -199,6 +209,30 @@ fn config(r: &mut Reader) -> Config {
     }
 }
 
+fn directory(r: &mut Reader) -> Directory {
+    let path = r.path("directory.path");
+    Directory {
+        store: if path.as_os_str() == "memory" {
+            Store::Memory
+        } else {
+            Store::Path(path)
+        },
+        retain: r.number("directory.retain"),
+        on_schema_conflict: r.schema_conflict("directory.on_schema_conflict"),
+        entity_bytes_max: r.amount("directory.entity_bytes_max"),
+        attributes_max: r.amount("directory.attributes_max"),
+        tags_max: r.amount("directory.tags_max"),
+        parents_max: r.amount("directory.parents_max"),
+        depth_max: r.amount("directory.depth_max"),
+        writes_waiting_max: r.amount("directory.writes_waiting_max"),
+        limits: DirectoryLimits {
+            operations_max: r.amount("directory.operations_max"),
+            page_max: r.amount("directory.page_max"),
+            watches_max: r.amount("directory.watches_max"),
+        },
+    }
+}
+
 fn limits(r: &mut Reader) -> Limits {
     Limits {
         message_bytes_max: r.amount("limits.message_bytes_max"),
@@ -217,15 +251,18 @@ fn limits(r: &mut Reader) -> Limits {
 fn canonical(kind: Kind, value: &Value) -> Value {
     match kind {
         Kind::Flag => Value::Flag(value.to_string() == "true"),
-        Kind::Sockets | Kind::Addresses => {
+        Kind::Sockets | Kind::Addresses | Kind::Actions => {
             Value::List(reader::list(value).into_iter().map(str::to_owned).collect())
         }
         Kind::Size(_) | Kind::Count(_) => {
             reader::number(kind, value).map_or_else(|_| value.clone(), Value::Number)
         }
-        Kind::Path | Kind::AddressOrOff | Kind::Duration(_) | Kind::LogFormat | Kind::LogFilter => {
-            value.clone()
-        }
+        Kind::Path
+        | Kind::AddressOrOff
+        | Kind::Duration(_)
+        | Kind::SchemaConflict
+        | Kind::LogFormat
+        | Kind::LogFilter => value.clone(),
     }
 }
 

@@ -7,8 +7,13 @@ use std::sync::Arc;
 use cedar_policy::Entities;
 use cedar_policy::Entity;
 use cedar_policy::EntityUid;
+use cedar_policy_core::ast::SlotId;
 use miette::Diagnostic;
 
+use super::apply::memberships;
+use super::operation::Operation;
+use super::operation::Put;
+use super::operation::PutLink;
 use crate::engine::Fault;
 use crate::engine::Files;
 use crate::engine::Snapshot;
@@ -41,6 +46,39 @@ pub fn load(snapshot: &Snapshot, files: &Files) -> Result<View, Vec<Fault>> {
             Err(faults)
         }
     }
+}
+
+/// The operations that write what a view has: the first transaction of a new
+/// directory. Entities come before links, in order of uid and id.
+///
+/// # Errors
+/// When the view is damaged, which is a fault of ours.
+pub fn seed(snapshot: &Snapshot, view: &View) -> Result<Vec<Operation>, Vec<Fault>> {
+    let mut entities: Vec<_> = view.iter().collect();
+    entities.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    let puts = entities.into_iter().map(|(named, stored)| {
+        let (attributes, tags) = stored
+            .unpack(snapshot.types())
+            .map_err(|damaged| vec![Fault::of_file("entities", damaged.to_string())])?;
+        Ok(Operation::Put(Put {
+            uid: Arc::clone(named.uid()),
+            attributes: attributes.into_iter().collect(),
+            tags: tags.into_iter().collect(),
+            parents: memberships(stored),
+            expires: None,
+        }))
+    });
+    let links = view.links().iter().map(|link| {
+        let slot = |slot| link.cedar.env().get(&slot).cloned().map(Arc::new);
+        Ok(Operation::PutLink(PutLink {
+            id: link.info.id.clone(),
+            template: link.info.template.clone().unwrap_or_default(),
+            principal: slot(SlotId::principal()),
+            resource: slot(SlotId::resource()),
+            expires: None,
+        }))
+    });
+    puts.chain(links).collect()
 }
 
 fn text(file: &str, content: &[u8]) -> Result<Arc<str>, Vec<Fault>> {

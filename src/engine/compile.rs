@@ -14,6 +14,7 @@ use miette::Diagnostic;
 use smol_str::SmolStr;
 
 use super::access::Access;
+use super::digest::Digest;
 use super::fault::Fault;
 use super::fault::Lines;
 use super::fault::find_word;
@@ -72,7 +73,10 @@ fn compile_here(files: &Files) -> Result<Snapshot, Vec<Fault>> {
     }
     if compiler.faults.is_empty() {
         Ok(Snapshot::new(
-            files.policy_digest(),
+            [
+                files.policy_digest(),
+                Digest::of_files(files.with_role(Role::Schema)),
+            ],
             manifest,
             schema,
             compiler.policies,
@@ -234,6 +238,7 @@ impl Compiler {
         let lines = Lines::new(text);
         for policy in set.static_policies() {
             let info = PolicyInfo::new(policy.template(), file, &lines, ordinal(policy.id()));
+            self.check_keep(&info, text, policy.loc());
             if !self.claim(&info.id, file, text, policy.loc(), info.line) {
                 continue;
             }
@@ -246,6 +251,7 @@ impl Compiler {
         }
         for template in set.templates() {
             let info = PolicyInfo::new(template, file, &lines, ordinal(template.id()));
+            self.check_keep(&info, text, template.loc());
             if !self.claim(&info.id, file, text, template.loc(), info.line) {
                 continue;
             }
@@ -253,6 +259,29 @@ impl Compiler {
             let mut template = Template::new(Arc::new(cedar), info, &mut self.pool);
             self.share_access(&mut template);
             self.templates.insert(template.info.id.clone(), template);
+        }
+    }
+
+    /// An answer that may be kept for a time that cannot be read would be kept
+    /// for the configured one.
+    fn check_keep(
+        &mut self,
+        info: &PolicyInfo,
+        text: &Arc<str>,
+        loc: Option<&cedar_policy_core::parser::Loc>,
+    ) {
+        let Some(written) = info.annotations.get("cache_ttl") else {
+            return;
+        };
+        if info.keep_for.is_none() {
+            let message = format!("`@cache_ttl(\"{written}\")` is not a time");
+            let fault = match loc {
+                Some(loc) => Fault::at(&info.file, text, loc.span, message),
+                None => Fault::of_file(&info.file, message),
+            };
+            self.faults.push(fault.with_hint(
+                "write a number and one of ms, s, m, h, up to 24h: `@cache_ttl(\"30s\")`",
+            ));
         }
     }
 

@@ -1,6 +1,5 @@
 //! The decision: index, evaluate the few, combine.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use cedar_policy_core::ast;
@@ -16,16 +15,19 @@ use super::decision::Cause;
 use super::decision::Decision;
 use super::decision::PolicyError;
 use super::extensions::extensions;
+use super::footprint::Footprint;
 use super::manifest::OnError;
 use super::manifest::OnUnknown;
+use super::named::Probe;
 use super::overlay::Overlay;
 use super::policy::Policy;
 use super::policy::PolicyInfo;
 use super::query::Query;
 use super::query::QueryError;
-use super::scope::Ancestors;
+use super::reach::Reach;
 use super::scope::Parties;
 use super::scope::Party;
+use super::slice::Slice;
 use super::snapshot::Snapshot;
 use super::view::View;
 
@@ -41,9 +43,13 @@ use super::view::View;
 /// When the entities that the request carries do not fit the schema or form a
 /// cycle.
 pub fn decide(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Decision, QueryError> {
-    let ground = match Ground::new(snapshot, view, query)? {
+    let mut footprint = Footprint::default();
+    let ground = match Ground::new(snapshot, view, query, &mut footprint)? {
         Ok(ground) => ground,
-        Err(cause) => return Ok(Decision::deny(cause, Vec::new(), Vec::new())),
+        Err(cause) => {
+            let refused = Decision::deny(cause, Vec::new(), Vec::new());
+            return Ok(refused.resting_on(footprint));
+        }
     };
     let mut verdict = Verdict::default();
     let evaluator = ground.evaluator(query);
@@ -60,14 +66,15 @@ pub fn decide(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Decisio
             }),
         }
     }
-    Ok(verdict.decide(snapshot.manifest().errors))
+    let decision = verdict.decide(snapshot.manifest().errors);
+    Ok(decision.resting_on(footprint))
 }
 
 /// What a query is decided on: the policies whose scope matches, and the
 /// entities that they may read.
 pub(super) struct Ground<'a> {
     pub(super) candidates: Vec<&'a Policy>,
-    entities: Cow<'a, Entities>,
+    entities: Entities,
 }
 
 impl<'a> Ground<'a> {
@@ -77,39 +84,35 @@ impl<'a> Ground<'a> {
         snapshot: &'a Snapshot,
         view: &'a View,
         query: &Query,
+        footprint: &mut Footprint,
     ) -> Result<Result<Self, Cause>, QueryError> {
         let overlay = if query.overlay.is_empty() {
             None
         } else {
-            Some(Overlay::new(snapshot, view, query)?)
+            Some(Overlay::new(snapshot, view, query, footprint)?)
         };
-        if let Some(cause) = refusal(snapshot, view, overlay.as_ref(), query) {
+        let reach = Reach {
+            snapshot,
+            view,
+            overlay: overlay.as_ref(),
+        };
+        let [principal, action, resource] =
+            [&query.principal, &query.action, &query.resource].map(|uid| Probe::new(uid));
+        if let Some(cause) = refusal(reach, [principal, resource], query, footprint) {
             return Ok(Err(cause));
         }
-        let ancestors = |uid: &EntityUID| match &overlay {
-            None => Cow::Borrowed(view.ancestors(uid)),
-            Some(overlay) => Cow::Owned(overlay.ancestors(uid)),
-        };
-        let (principal, resource) = (ancestors(&query.principal), ancestors(&query.resource));
-        let declared = snapshot
-            .schema()
-            .and_then(|schema| schema.action(&query.action));
-        let action: &Ancestors = match declared {
-            Some(action) => &action.ancestors,
-            None => view.ancestors(&query.action),
-        };
+        let above_principal = reach.ancestors(principal, footprint)?;
+        let above_action = reach.ancestors(action, footprint)?;
+        let above_resource = reach.ancestors(resource, footprint)?;
         let parties = Parties {
-            principal: Party::new(&query.principal, &principal),
-            action: Party::new(&query.action, action),
-            resource: Party::new(&query.resource, &resource),
+            principal: Party::new(principal, &above_principal),
+            action: Party::new(action, &above_action),
+            resource: Party::new(resource, &above_resource),
         };
         let mut candidates = Vec::with_capacity(16);
         snapshot.rules().matching(&parties, &mut candidates);
         view.links().matching(&parties, &mut candidates);
-        let entities = match &overlay {
-            None => Cow::Borrowed(view.entities()),
-            Some(overlay) => Cow::Owned(overlay.slice(&candidates, query)?),
-        };
+        let entities = Slice::gather(reach, footprint, &candidates, query)?;
         Ok(Ok(Self {
             candidates,
             entities,
@@ -156,21 +159,16 @@ pub(super) fn satisfied(policy: &Policy, evaluator: &Evaluator<'_>) -> Result<bo
 
 /// What is denied whatever the policies say.
 fn refusal(
-    snapshot: &Snapshot,
-    view: &View,
-    overlay: Option<&Overlay<'_>>,
+    reach: Reach<'_>,
+    [principal, resource]: [Probe<'_>; 2],
     query: &Query,
+    footprint: &mut Footprint,
 ) -> Option<Cause> {
-    let manifest = snapshot.manifest();
+    let manifest = reach.snapshot.manifest();
     if manifest.unknown == OnUnknown::Cedar {
         return None;
     }
-    let unknown = |uid: &EntityUID| {
-        !view.knows(uid)
-            && !overlay.is_some_and(|overlay| overlay.carries(uid))
-            && !manifest.implicit_types.contains(uid.entity_type())
-    };
-    if let Some(schema) = snapshot.schema() {
+    if let Some(schema) = reach.snapshot.schema() {
         let Some(action) = schema.action(&query.action) else {
             return Some(Cause::UnknownAction);
         };
@@ -178,9 +176,12 @@ fn refusal(
             return Some(Cause::NotApplicable);
         }
     }
-    if unknown(&query.principal) {
+    let mut unknown = |probe: Probe<'_>| {
+        !manifest.implicit_types.contains(probe.uid.entity_type()) && !reach.knows(probe, footprint)
+    };
+    if unknown(principal) {
         Some(Cause::UnknownPrincipal)
-    } else if unknown(&query.resource) {
+    } else if unknown(resource) {
         Some(Cause::UnknownResource)
     } else {
         None

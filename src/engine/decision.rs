@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::footprint::Footprint;
 use super::policy::PolicyInfo;
 
 /// The answer to one query.
@@ -14,6 +15,7 @@ pub struct Decision {
     pub policies: Vec<Arc<PolicyInfo>>,
     /// The policies whose evaluation failed, whatever that did to the answer.
     pub errors: Vec<PolicyError>,
+    footprint: Footprint,
 }
 
 /// Allow or deny.
@@ -122,6 +124,7 @@ impl Decision {
             outcome: Outcome::Allow(Permit(())),
             policies,
             errors,
+            footprint: Footprint::default(),
         }
     }
 
@@ -134,7 +137,17 @@ impl Decision {
             outcome: Outcome::Deny(cause),
             policies,
             errors,
+            footprint: Footprint::default(),
         }
+    }
+
+    pub(super) fn resting_on(self, footprint: Footprint) -> Self {
+        Self { footprint, ..self }
+    }
+
+    /// The entities that it rests on.
+    pub fn footprint(&self) -> &Footprint {
+        &self.footprint
     }
 
     /// Allow or deny.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::decide::Ground;
 use super::decide::satisfied;
+use super::footprint::Footprint;
 use super::policy::Policy;
 use super::policy::PolicyInfo;
 use super::query::Query;
@@ -65,7 +66,7 @@ pub struct ReadValue {
 /// # Errors
 /// As [`decide`](super::decide()).
 pub fn explain(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Explanation, QueryError> {
-    let Ok(ground) = Ground::new(snapshot, view, query)? else {
+    let Ok(ground) = Ground::new(snapshot, view, query, &mut Footprint::default())? else {
         return Ok(Explanation::default());
     };
     let evaluator = ground.evaluator(query);

@@ -114,3 +114,38 @@ impl Link {
         }
     }
 }
+
+/// Why a link cannot be made, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkFault {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+impl LinkFault {
+    /// Something else has the id.
+    pub fn taken(id: &str) -> Self {
+        Self {
+            message: format!("link `{id}` has the id of another link or policy"),
+            hint: "give it another `link_id`",
+        }
+    }
+
+    /// There is no such template.
+    pub fn no_template(id: &str, template: &str) -> Self {
+        Self {
+            message: format!("link `{id}` names the template `{template}`, which does not exist"),
+            hint: "a template is a policy with `?principal` or `?resource` in its scope; its `@id` is its name",
+        }
+    }
+
+    /// The slots are wrong.
+    pub fn misfit(id: &str, template: &str, reason: &str) -> Self {
+        Self {
+            message: format!("link `{id}` does not fit the template `{template}`: {reason}"),
+            hint: "fill exactly the slots that the template has",
+        }
+    }
+}

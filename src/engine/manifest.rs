@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cedar_policy_core::ast::EntityType;
 use serde::Deserialize;
+use smol_str::SmolStr;
 
 use super::fault::Fault;
 
@@ -57,6 +58,8 @@ pub struct Manifest {
     pub validate: Validation,
     /// Types of entities that exist without being stored, such as topics.
     pub implicit_types: Vec<EntityType>,
+    /// Attributes by whose values entities can be listed quickly.
+    pub indexed: Vec<SmolStr>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -68,6 +71,7 @@ struct Raw {
     unknown: OnUnknown,
     validate: Validation,
     implicit_types: Vec<toml::Spanned<String>>,
+    indexed_attributes: Vec<SmolStr>,
 }
 
 impl Manifest {
@@ -89,7 +93,7 @@ impl Manifest {
             let span = error.span().unwrap_or(0..0);
             vec![
                 Fault::at(file, text, span.into(), error.message())
-                    .with_hint("keys are `name`, `description`, `errors`, `unknown`, `validate`, `implicit_types`"),
+                    .with_hint("keys are `name`, `description`, `errors`, `unknown`, `validate`, `implicit_types`, `indexed_attributes`"),
             ]
         })?;
         let mut faults = Vec::new();
@@ -118,6 +122,7 @@ impl Manifest {
             unknown: raw.unknown,
             validate: raw.validate,
             implicit_types,
+            indexed: raw.indexed_attributes,
         })
     }
 }

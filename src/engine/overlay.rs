@@ -4,10 +4,6 @@
 //! tag, and its parents are added to the stored ones: a broker that sends the
 //! address of a session does not thereby erase the firmware version that the
 //! directory knows. The merged entity has to fit the schema as a whole.
-//!
-//! The evaluator then gets a slice made for this query: what the candidates can
-//! read ([`Access`](super::access::Access)), with ancestors walked anew where a carried parent may
-//! have changed them.
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -16,166 +12,107 @@ use std::sync::Arc;
 
 use cedar_policy_core::ast::Entity;
 use cedar_policy_core::ast::EntityUID;
-use cedar_policy_core::ast::Literal;
 use cedar_policy_core::ast::PartialValue;
-use cedar_policy_core::ast::SlotId;
 use cedar_policy_core::ast::Value;
-use cedar_policy_core::ast::ValueKind;
-use cedar_policy_core::entities::Entities;
-use rustc_hash::FxHashMap;
+use imbl::GenericHashMap;
+use imbl::shared_ptr::DefaultSharedPtr;
+use smol_str::SmolStr;
 
-use super::access::Reads;
-use super::access::Root;
 use super::conform;
 use super::conform::Misfit;
-use super::policy::Policy;
+use super::footprint::Footprint;
+use super::footprint::Half;
+use super::named::BuildAtomHasher;
+use super::named::Named;
+use super::named::Probe;
 use super::query::Query;
 use super::query::QueryError;
-use super::scope::Atom;
-use super::scope::uid_atom;
 use super::snapshot::Snapshot;
 use super::view::View;
-use super::view::closed;
 
-/// The entities of one query: a view with carried entities over it.
-#[derive(Debug)]
-pub(super) struct Overlay<'a> {
-    view: &'a View,
-    /// Merged entities, with direct parents only.
-    carried: FxHashMap<EntityUID, Entity>,
+/// The carried entities of one query, merged with the stored ones of their uids.
+#[derive(Debug, Default)]
+pub(super) struct Overlay {
+    carried: GenericHashMap<Named, Carried, BuildAtomHasher, DefaultSharedPtr>,
 }
 
-impl<'a> Overlay<'a> {
+/// A merged entity.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Carried {
+    pub(super) attributes: Vec<(SmolStr, Value)>,
+    pub(super) tags: Vec<(SmolStr, Value)>,
+    parents: Vec<Named>,
+}
+
+impl Overlay {
     /// Merges and checks the carried entities.
     pub(super) fn new(
         snapshot: &Snapshot,
-        view: &'a View,
+        view: &View,
         query: &Query,
+        footprint: &mut Footprint,
     ) -> Result<Self, QueryError> {
-        let mut carried: FxHashMap<EntityUID, Entity> = FxHashMap::default();
+        let mut overlay = Self::default();
         for entity in query.overlay.iter() {
-            let below = carried
-                .get(entity.uid())
-                .or_else(|| view.stored(entity.uid()).map(|stored| &*stored.entity));
-            let merged = merge(below, entity);
+            let named = Named::new(Arc::new(entity.uid().clone()));
+            let below = match overlay.carried.get(&named.probe()) {
+                Some(carried) => carried.clone(),
+                None => stored(snapshot, view, named.probe(), footprint)?,
+            };
+            let merged = below.under(entity);
             if let Some(schema) = snapshot.schema() {
-                conform::entity(schema.validator(), &merged).map_err(QueryError::Entity)?;
-            } else if merged.uid().is_action() {
+                conform::entity(schema.validator(), &merged.entity(&named))
+                    .map_err(QueryError::Entity)?;
+            } else if named.uid().is_action() {
                 let misfit = Misfit::new(
-                    merged.uid().to_string(),
+                    named.uid().to_string(),
                     "is an action, which no request may carry",
                 );
                 return Err(QueryError::Entity(misfit));
             }
-            carried.insert(entity.uid().clone(), merged);
+            overlay.carried.insert(named, merged);
         }
-        let overlay = Self { view, carried };
         for entity in query.overlay.iter() {
-            overlay.refuse_cycle(entity.uid())?;
+            overlay.refuse_cycle(view, entity.uid(), footprint)?;
         }
         Ok(overlay)
     }
 
     /// Whether the request carries this entity.
-    pub(super) fn carries(&self, uid: &EntityUID) -> bool {
-        self.carried.contains_key(uid)
+    pub(super) fn carries(&self, probe: Probe<'_>) -> bool {
+        self.carried.contains_key(&probe)
     }
 
-    /// The ancestors of an entity, direct and indirect, with their atoms.
-    pub(super) fn ancestors(&self, uid: &EntityUID) -> Vec<(Atom, EntityUID)> {
-        let mut seen: HashSet<&EntityUID> = HashSet::new();
-        let mut open = vec![uid];
-        while let Some(next) = open.pop() {
-            for parent in self.parents(next) {
-                if seen.insert(parent) {
-                    open.push(parent);
-                }
-            }
-        }
-        seen.into_iter()
-            .map(|uid| (uid_atom(uid), uid.clone()))
-            .collect()
+    /// A carried entity, merged.
+    pub(super) fn get(&self, probe: Probe<'_>) -> Option<&Carried> {
+        self.carried.get(&probe)
     }
 
-    /// The entities that the conditions of these policies can read.
-    pub(super) fn slice(
-        &self,
-        policies: &[&Policy],
-        query: &Query,
-    ) -> Result<Entities, QueryError> {
-        let mut slice = Slice {
-            overlay: self,
-            taken: FxHashMap::default(),
-        };
-        for policy in policies {
-            for (root, reads) in policy.access.roots() {
-                match root {
-                    Root::Principal => slice.entity(&query.principal, reads),
-                    Root::Action => slice.entity(&query.action, reads),
-                    Root::Resource => slice.entity(&query.resource, reads),
-                    Root::Entity(uid) => slice.entity(uid, reads),
-                    Root::PrincipalSlot => slice.slot(policy, SlotId::principal(), reads),
-                    Root::ResourceSlot => slice.slot(policy, SlotId::resource(), reads),
-                    Root::Context => slice.fields(&query.context, reads),
-                }
-            }
-        }
-        closed(slice.taken.into_values())
-            .map_err(|message| QueryError::Entity(Misfit::new("entities", message)))
-    }
-
-    fn parents(&self, uid: &EntityUID) -> Vec<&EntityUID> {
-        self.unclosed(uid)
-            .into_iter()
-            .flat_map(Entity::parents)
-            .collect()
-    }
-
-    fn unclosed(&self, uid: &EntityUID) -> Option<&Entity> {
-        self.carried
-            .get(uid)
-            .or_else(|| self.view.stored(uid).map(|stored| &*stored.entity))
-    }
-
-    /// The entity as the evaluator needs it, with its ancestors closed.
-    fn closed(&self, uid: &EntityUID) -> Option<Arc<Entity>> {
-        if let (false, Some(stored)) = (self.carries(uid), self.view.stored(uid)) {
-            let touched = stored
-                .ancestors
-                .iter()
-                .any(|(_, ancestor)| self.carries(ancestor));
-            if !touched {
-                return Some(Arc::clone(&stored.entity));
-            }
-        }
-        let entity = self.unclosed(uid)?;
-        let parents: HashSet<_> = entity.parents().cloned().collect();
-        let indirect = self
-            .ancestors(uid)
-            .into_iter()
-            .map(|(_, ancestor)| ancestor);
-        Some(Arc::new(Entity::new_with_attr_partial_value(
-            uid.clone(),
-            entity
-                .attrs()
-                .map(|(name, value)| (name.clone(), value.clone())),
-            indirect
-                .filter(|ancestor| !parents.contains(ancestor))
-                .collect(),
-            parents,
-            entity
-                .tags()
-                .map(|(name, value)| (name.clone(), value.clone())),
-        )))
+    /// The parents of a carried entity, stored ones included.
+    pub(super) fn parents(&self, probe: Probe<'_>) -> Option<&[Named]> {
+        Some(&self.get(probe)?.parents)
     }
 
     /// A cycle must pass through a carried entity: the stored ones have none.
-    fn refuse_cycle(&self, start: &EntityUID) -> Result<(), QueryError> {
+    fn refuse_cycle(
+        &self,
+        view: &View,
+        start: &EntityUID,
+        footprint: &mut Footprint,
+    ) -> Result<(), QueryError> {
         let mut came_from: BTreeMap<&EntityUID, &EntityUID> = BTreeMap::new();
         let mut open = vec![start];
         while let Some(child) = open.pop() {
-            for parent in self.parents(child) {
-                if parent == start {
+            let probe = Probe::new(child);
+            let stored = view.get(probe);
+            footprint.place(probe.atom, stored.map(|stored| &**stored));
+            let parents = match self.parents(probe) {
+                Some(parents) => parents,
+                None => stored.map_or(&[][..], |stored| &stored.parents),
+            };
+            for parent in parents {
+                let parent = parent.uid();
+                if **parent == *start {
                     return Err(QueryError::Cycle(show_cycle(start, child, &came_from)));
                 }
                 // Only the first way to an entity counts: with a later one, the
@@ -188,6 +125,78 @@ impl<'a> Overlay<'a> {
         }
         Ok(())
     }
+}
+
+/// What is stored of an entity that the request carries too.
+fn stored(
+    snapshot: &Snapshot,
+    view: &View,
+    probe: Probe<'_>,
+    footprint: &mut Footprint,
+) -> Result<Carried, QueryError> {
+    let stored = view.get(probe);
+    footprint.place(probe.atom, stored.map(|stored| &**stored));
+    footprint.add(probe.atom, Half::Body);
+    let Some(stored) = stored else {
+        return Ok(Carried::default());
+    };
+    let (attributes, tags) = stored
+        .unpack(snapshot.types())
+        .map_err(|damaged| QueryError::damaged(probe.uid, damaged))?;
+    Ok(Carried {
+        attributes,
+        tags,
+        parents: stored.parents.to_vec(),
+    })
+}
+
+impl Carried {
+    /// Attributes and tags of `above` win, parents of both count.
+    fn under(self, above: &Entity) -> Self {
+        let mut parents = self.parents;
+        for parent in above.parents() {
+            let named = Named::new(Arc::new(parent.clone()));
+            if !parents.contains(&named) {
+                parents.push(named);
+            }
+        }
+        Self {
+            attributes: merge(self.attributes, above.attrs()),
+            tags: merge(self.tags, above.tags()),
+            parents,
+        }
+    }
+
+    fn entity(&self, named: &Named) -> Entity {
+        let whole = |fields: &[(SmolStr, Value)]| {
+            let fields = fields.iter();
+            let whole = fields.map(|(name, value)| (name.clone(), value.clone().into()));
+            whole.collect::<Vec<(SmolStr, PartialValue)>>()
+        };
+        let parents = self.parents.iter();
+        Entity::new_with_attr_partial_value(
+            EntityUID::clone(named.uid()),
+            whole(&self.attributes),
+            HashSet::new(),
+            parents
+                .map(|parent| EntityUID::clone(parent.uid()))
+                .collect(),
+            whole(&self.tags),
+        )
+    }
+}
+
+fn merge<'a>(
+    below: Vec<(SmolStr, Value)>,
+    above: impl Iterator<Item = (&'a SmolStr, &'a PartialValue)>,
+) -> Vec<(SmolStr, Value)> {
+    let mut merged: BTreeMap<SmolStr, Value> = below.into_iter().collect();
+    for (name, value) in above {
+        if let PartialValue::Value(value) = value {
+            merged.insert(name.clone(), value.clone());
+        }
+    }
+    merged.into_iter().collect()
 }
 
 fn show_cycle(
@@ -209,80 +218,4 @@ fn show_cycle(
     }
     chain.reverse();
     chain.join(" in ")
-}
-
-/// Attributes and tags of `above` win, parents of both count.
-fn merge(below: Option<&Entity>, above: &Entity) -> Entity {
-    let own = |pairs: Vec<(&smol_str::SmolStr, &PartialValue)>| {
-        pairs
-            .into_iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect::<Vec<_>>()
-    };
-    let below_attrs = below.into_iter().flat_map(Entity::attrs);
-    let below_tags = below.into_iter().flat_map(Entity::tags);
-    let below_parents = below.into_iter().flat_map(Entity::parents);
-    Entity::new_with_attr_partial_value(
-        above.uid().clone(),
-        own(below_attrs.chain(above.attrs()).collect()),
-        HashSet::new(),
-        below_parents.chain(above.parents()).cloned().collect(),
-        own(below_tags.chain(above.tags()).collect()),
-    )
-}
-
-/// Entities being gathered along access paths.
-struct Slice<'a> {
-    overlay: &'a Overlay<'a>,
-    taken: FxHashMap<EntityUID, Arc<Entity>>,
-}
-
-impl Slice<'_> {
-    fn entity(&mut self, uid: &EntityUID, reads: &Reads) {
-        if !reads.needs_entity() {
-            return;
-        }
-        let entity = match self.taken.get(uid) {
-            Some(entity) => Arc::clone(entity),
-            None => match self.overlay.closed(uid) {
-                Some(entity) => entity,
-                None => return,
-            },
-        };
-        self.taken.insert(uid.clone(), Arc::clone(&entity));
-        for (name, reads) in &reads.attributes {
-            if let Some(PartialValue::Value(value)) = entity.get(name) {
-                self.value(value, reads);
-            }
-        }
-        if let Some(reads) = &reads.tags {
-            for (_, value) in entity.tags() {
-                if let PartialValue::Value(value) = value {
-                    self.value(value, reads);
-                }
-            }
-        }
-    }
-
-    fn value(&mut self, value: &Value, reads: &Reads) {
-        match value.value_kind() {
-            ValueKind::Lit(Literal::EntityUID(uid)) => self.entity(uid, reads),
-            ValueKind::Record(fields) => self.fields(fields, reads),
-            _ => {}
-        }
-    }
-
-    fn fields(&mut self, fields: &BTreeMap<smol_str::SmolStr, Value>, reads: &Reads) {
-        for (name, reads) in &reads.attributes {
-            if let Some(value) = fields.get(name) {
-                self.value(value, reads);
-            }
-        }
-    }
-
-    fn slot(&mut self, policy: &Policy, slot: SlotId, reads: &Reads) {
-        if let Some(uid) = policy.cedar.env().get(&slot) {
-            self.entity(uid, reads);
-        }
-    }
 }

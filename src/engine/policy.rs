@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cedar_policy_core::ast;
 use cedar_policy_core::ast::Effect;
@@ -15,6 +16,7 @@ use smol_str::SmolStr;
 use super::access::Access;
 use super::fault::Lines;
 use super::index::Index;
+use super::keep;
 use super::scope::Parties;
 use super::scope::Scope;
 use super::strip::Pool;
@@ -36,6 +38,8 @@ pub struct PolicyInfo {
     pub line: usize,
     /// The text of the policy.
     pub text: SmolStr,
+    /// How long callers may keep an answer that it made: `@cache_ttl`.
+    pub keep_for: Option<Duration>,
 }
 
 impl PolicyInfo {
@@ -76,6 +80,9 @@ impl PolicyInfo {
             id,
             template: None,
             effect: template.effect(),
+            keep_for: annotations
+                .get("cache_ttl")
+                .and_then(|text| keep::parse(text)),
             annotations,
             file: Arc::clone(file),
             line: lines.line(start),

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::conform;
 use super::conform::Misfit;
+use super::packed::Damaged;
 use super::snapshot::Snapshot;
 
 /// The context of a query: Cedar values by name.
@@ -72,9 +73,26 @@ pub enum QueryError {
     /// Carried entities that make an entity its own ancestor.
     #[error("`entities` form a cycle: {0}")]
     Cycle(String),
+    /// An entity with too many ancestors.
+    #[error("`{uid}` has more than {limit} ancestors")]
+    Ancestors {
+        /// The entity.
+        uid: String,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A fault of ours.
+    #[error("{0}")]
+    Internal(String),
 }
 
 impl QueryError {
+    pub(super) fn damaged(uid: &EntityUID, damaged: Damaged) -> Self {
+        Self::Internal(format!(
+            "the stored entity `{uid}` cannot be read: {damaged}"
+        ))
+    }
+
     /// The field of the request that has to be mended.
     pub fn field(&self) -> &str {
         match self {
@@ -83,6 +101,7 @@ impl QueryError {
             | Self::UndeclaredId { field, .. } => field,
             Self::Context(misfit) => &misfit.path,
             Self::Entity(_) | Self::Cycle(_) => "entities",
+            Self::Ancestors { .. } | Self::Internal(_) => "request",
         }
     }
 
@@ -103,6 +122,8 @@ impl QueryError {
             Self::Context(_) => "see the `context` that the schema declares for this action".into(),
             Self::Entity(_) => "see the entity type in the schema".into(),
             Self::Cycle(_) => "leave out one of the parents".into(),
+            Self::Ancestors { .. } => "give it fewer groups, or groups of fewer groups".into(),
+            Self::Internal(_) => "report this: it is a fault of deodar".into(),
         }
     }
 }

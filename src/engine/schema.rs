@@ -11,8 +11,7 @@ use cedar_policy_core::validator::ValidatorSchema;
 use cedar_policy_core::validator::types::Type;
 use rustc_hash::FxHashMap;
 
-use super::scope::Ancestors;
-use super::scope::uid_atom;
+use super::named::Named;
 
 /// A compiled schema: Cedar's own, and the look-ups that requests need.
 #[derive(Debug)]
@@ -29,7 +28,9 @@ pub struct ActionFacts {
     /// The one uid that all requests share.
     pub uid: Arc<EntityUID>,
     /// The groups that the action is in, directly or not.
-    pub ancestors: Box<Ancestors>,
+    pub ancestors: Box<[Named]>,
+    /// The action as an entity, ancestors closed.
+    pub entity: Arc<Entity>,
     /// The declared type of the context.
     pub context: Type,
     /// The schema declares `now: datetime` in the context of this action.
@@ -82,6 +83,11 @@ impl Schema {
         self.types.get(name)
     }
 
+    /// All declared entity and action types, in no order.
+    pub fn entity_types(&self) -> impl Iterator<Item = &EntityType> {
+        self.types.values()
+    }
+
     /// The names of all declared entity and action types, in no order.
     pub fn type_names(&self) -> impl Iterator<Item = &str> {
         self.types.keys().map(String::as_str)
@@ -119,8 +125,9 @@ impl ActionFacts {
             uid: Arc::new(action.uid().clone()),
             ancestors: action
                 .ancestors()
-                .map(|uid| (uid_atom(uid), uid.clone()))
+                .map(|uid| Named::new(Arc::new(uid.clone())))
                 .collect(),
+            entity: Arc::new(action.clone()),
             takes_now: takes_now(&context),
             context,
             principals: declared.principals().cloned().collect(),

@@ -5,26 +5,34 @@
 //! to Cedar's evaluator. Identities are compared by a 64-bit *atom* first and
 //! by the full uid after, so a collision of atoms costs time, never an answer.
 
+use std::hash::BuildHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::sync::LazyLock;
 
 use cedar_policy_core::ast::ActionConstraint;
 use cedar_policy_core::ast::EntityReference;
 use cedar_policy_core::ast::EntityType;
 use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::PrincipalOrResourceConstraint;
-use rustc_hash::FxHasher;
+use foldhash::fast::RandomState;
+
+use super::named::Named;
+use super::named::Probe;
+use super::packed::Types;
 
 /// A 64-bit stand-in for an entity uid or an entity type.
 ///
-/// The hash is not keyed: who picks ids that collide with the ones in a policy
-/// gets that policy *looked at*, and then compared in full.
+/// The hash is keyed anew in every process, and what it finds is compared in
+/// full: who picks ids cannot make them collide, and gains nothing if they do.
 pub type Atom = u64;
+
+static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// The atom of an entity uid.
 pub fn uid_atom(uid: &EntityUID) -> Atom {
-    let mut hasher = FxHasher::default();
+    let mut hasher = HASHES.build_hasher();
     uid.entity_type().hash(&mut hasher);
     let id: &str = uid.eid().as_ref();
     id.hash(&mut hasher);
@@ -34,7 +42,7 @@ pub fn uid_atom(uid: &EntityUID) -> Atom {
 /// The atom of an entity type. Seeded apart from uids, since both are keys of
 /// one map in the index.
 pub fn type_atom(entity_type: &EntityType) -> Atom {
-    let mut hasher = FxHasher::default();
+    let mut hasher = HASHES.build_hasher();
     hasher.write_u8(1);
     entity_type.hash(&mut hasher);
     hasher.finish()
@@ -57,6 +65,10 @@ impl Target {
 
     fn is(&self, atom: Atom, uid: &EntityUID) -> bool {
         self.atom == atom && *self.uid == *uid
+    }
+
+    fn intern(&mut self, types: &Types) {
+        self.uid = Arc::new(types.canonical(&self.uid));
     }
 }
 
@@ -197,6 +209,24 @@ impl Scope {
         })
     }
 
+    /// Takes the known types in place of those of the policy's text: uids that
+    /// share them are compared faster.
+    pub fn intern(&mut self, types: &Types) {
+        for constraint in [&mut self.principal, &mut self.resource] {
+            match constraint {
+                Constraint::Eq(target) | Constraint::In(target) | Constraint::IsIn(_, target) => {
+                    target.intern(types);
+                }
+                Constraint::Any | Constraint::Is(_) => {}
+            }
+        }
+        match &mut self.action {
+            Actions::Any => {}
+            Actions::Eq(target) => target.intern(types),
+            Actions::In(targets) => targets.iter_mut().for_each(|target| target.intern(types)),
+        }
+    }
+
     /// Whether the scope matches, exactly as Cedar's own evaluation of it would.
     pub fn holds(&self, parties: &Parties<'_>) -> bool {
         self.resource.holds(&parties.resource)
@@ -205,8 +235,8 @@ impl Scope {
     }
 }
 
-/// The ancestors of an entity with their atoms: what scopes are matched against.
-pub type Ancestors = [(Atom, EntityUID)];
+/// The ancestors of an entity, direct and indirect: what scopes are matched against.
+pub type Ancestors<'a> = [&'a Named];
 
 /// A principal, action or resource as scopes see it.
 #[derive(Debug, Clone, Copy)]
@@ -214,16 +244,16 @@ pub struct Party<'a> {
     uid: &'a EntityUID,
     atom: Atom,
     type_atom: Atom,
-    ancestors: &'a Ancestors,
+    ancestors: &'a Ancestors<'a>,
 }
 
 impl<'a> Party<'a> {
     /// A party with the ancestors (direct and indirect) that its entity has.
-    pub fn new(uid: &'a EntityUID, ancestors: &'a Ancestors) -> Self {
+    pub fn new(probe: Probe<'a>, ancestors: &'a Ancestors<'a>) -> Self {
         Self {
-            uid,
-            atom: uid_atom(uid),
-            type_atom: type_atom(uid.entity_type()),
+            uid: probe.uid,
+            atom: probe.atom,
+            type_atom: type_atom(probe.uid.entity_type()),
             ancestors,
         }
     }
@@ -233,7 +263,7 @@ impl<'a> Party<'a> {
     pub fn atoms(&self) -> impl Iterator<Item = Atom> + '_ {
         [self.atom, self.type_atom]
             .into_iter()
-            .chain(self.ancestors.iter().map(|(atom, _)| *atom))
+            .chain(self.ancestors.iter().map(|ancestor| ancestor.atom()))
     }
 
     fn is_in(&self, target: &Target) -> bool {
@@ -241,7 +271,7 @@ impl<'a> Party<'a> {
             || self
                 .ancestors
                 .iter()
-                .any(|(atom, uid)| target.is(*atom, uid))
+                .any(|ancestor| target.is(ancestor.atom(), ancestor.uid()))
     }
 }
 

@@ -1,16 +1,23 @@
 //! A compiled policy repository: immutable, and the same for the same bytes.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::SlotId;
 use rustc_hash::FxHashMap;
 use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
 use super::access::Access;
+use super::access::ContextKeys;
 use super::digest::Digest;
 use super::fault::Fault;
+use super::link::LinkFault;
 use super::manifest::Manifest;
+use super::named::Named;
+use super::named::Probe;
+use super::packed::Types;
 use super::policy::Policy;
 use super::policy::Rules;
 use super::policy::Template;
@@ -23,6 +30,7 @@ use super::scope::Party;
 #[derive(Debug)]
 pub struct Snapshot {
     digest: Digest,
+    schema_digest: Digest,
     manifest: Manifest,
     schema: Option<Schema>,
     rules: Rules,
@@ -30,18 +38,25 @@ pub struct Snapshot {
     warnings: Vec<Fault>,
     projections: FxHashMap<EntityUID, Access>,
     everything: Access,
+    context_keys: FxHashMap<EntityUID, ContextKeys>,
+    every_key: ContextKeys,
+    types: Types,
 }
 
 impl Snapshot {
     pub(super) fn new(
-        digest: Digest,
+        [digest, schema_digest]: [Digest; 2],
         manifest: Manifest,
         schema: Option<Schema>,
-        policies: Vec<Policy>,
+        mut policies: Vec<Policy>,
         templates: BTreeMap<SmolStr, Template>,
         warnings: Vec<Fault>,
     ) -> Self {
-        let projections = schema
+        let types = Types::of(schema.iter().flat_map(Schema::entity_types).cloned());
+        for policy in &mut policies {
+            policy.scope.intern(&types);
+        }
+        let projections: FxHashMap<EntityUID, Access> = schema
             .iter()
             .flat_map(Schema::actions)
             .map(|action| {
@@ -53,10 +68,19 @@ impl Snapshot {
             .collect();
         let of_policies = policies.iter().map(|policy| &*policy.access);
         let of_templates = templates.values().map(|template| &*template.access);
+        let everything = union(of_policies.chain(of_templates));
+        let context_keys = projections
+            .iter()
+            .map(|(action, access)| (action.clone(), access.context_keys()))
+            .collect();
         Self {
-            everything: union(of_policies.chain(of_templates)),
+            every_key: everything.context_keys(),
+            everything,
+            context_keys,
             projections,
+            types,
             digest,
+            schema_digest,
             manifest,
             schema,
             rules: Rules::new(policies),
@@ -68,6 +92,11 @@ impl Snapshot {
     /// The digest of manifest, schema and policies.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The digest of the schema files alone.
+    pub fn schema_digest(&self) -> Digest {
+        self.schema_digest
     }
 
     /// The manifest.
@@ -95,6 +124,40 @@ impl Snapshot {
         self.templates.get(id)
     }
 
+    /// Fills the slots of a template.
+    ///
+    /// # Errors
+    /// When there is no such template, its slots are others, or the id is taken
+    /// by a policy or template.
+    pub fn link(
+        &self,
+        id: &SmolStr,
+        template: &str,
+        slots: HashMap<SlotId, EntityUID>,
+    ) -> Result<Policy, LinkFault> {
+        if self.rules.get(id).is_some() || self.template(id).is_some() {
+            return Err(LinkFault::taken(id));
+        }
+        let found = self
+            .template(template)
+            .ok_or_else(|| LinkFault::no_template(id, template))?;
+        let mut policy = found
+            .link(id, slots)
+            .map_err(|reason| LinkFault::misfit(id, template, &reason))?;
+        policy.scope.intern(&self.types);
+        Ok(policy)
+    }
+
+    /// The context keys that can change a decision about this action.
+    pub fn context_keys(&self, action: &EntityUID) -> &ContextKeys {
+        self.context_keys.get(action).unwrap_or(&self.every_key)
+    }
+
+    /// The declared entity types, for reading packed values.
+    pub fn types(&self) -> &Types {
+        &self.types
+    }
+
     /// What the validator warned of.
     pub fn warnings(&self) -> &[Fault] {
         &self.warnings
@@ -114,7 +177,8 @@ fn project(
     policies: &[Policy],
     templates: &BTreeMap<SmolStr, Template>,
 ) -> Access {
-    let party = Party::new(&action.uid, &action.ancestors);
+    let ancestors: Vec<&Named> = action.ancestors.iter().collect();
+    let party = Party::new(Probe::new(&action.uid), &ancestors);
     let of_policies = policies
         .iter()
         .filter(|policy| policy.scope.action.holds(&party))

@@ -1,44 +1,79 @@
 //! Entities and links as decisions see them: one revision of the directory.
+//!
+//! A view never changes once it is shared. The next one is a clone with some
+//! entities and links replaced; the rest is common to both, so that a clone
+//! costs nothing and readers hold what they began with for as long as they like.
 
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::Entity;
 use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::PartialValue;
+use cedar_policy_core::ast::Value;
 use cedar_policy_core::entities::Entities;
 use cedar_policy_core::entities::NoEntitiesSchema;
 use cedar_policy_core::entities::TCComputation;
 use cedar_policy_core::extensions::Extensions;
-use rustc_hash::FxHashMap;
+use imbl::GenericHashMap;
+use imbl::shared_ptr::DefaultSharedPtr;
+use smol_str::SmolStr;
 
 use super::digest::Digest;
 use super::fault::Fault;
 use super::link::Link;
+use super::link::LinkFault;
+use super::links::Links;
+use super::named::BuildAtomHasher;
+use super::named::Named;
+use super::named::Probe;
+use super::packed::Damaged;
+use super::packed::Types;
 use super::policy::Policy;
-use super::policy::Rules;
-use super::scope::Ancestors;
-use super::scope::uid_atom;
 use super::snapshot::Snapshot;
+use super::stored::Ends;
+use super::stored::Second;
+use super::stored::Stored;
 
-/// An immutable set of entities and links.
-#[derive(Debug)]
+type EntityMap = GenericHashMap<Named, Arc<Stored>, BuildAtomHasher, DefaultSharedPtr>;
+
+/// A set of entities and links.
+#[derive(Clone)]
 pub struct View {
-    revision: Digest,
-    entities: Entities,
-    stored: FxHashMap<EntityUID, Stored>,
-    links: Rules,
+    revision: Arc<str>,
+    sequence: u64,
+    ends_next: Option<Second>,
+    entities: EntityMap,
+    /// Entities that are no actions.
+    count: usize,
+    links: Links,
 }
 
-/// An entity and its ancestors with their atoms.
-#[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) entity: Arc<Entity>,
-    pub(super) ancestors: Box<Ancestors>,
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("revision", &self.revision)
+            .field("entities", &self.entities.len())
+            .field("links", &self.links.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl View {
-    /// A view of entities whose ancestors are closed, as Cedar's own loading
-    /// leaves them, and of links into the templates of `snapshot`.
+    /// A view without entities and links.
+    pub fn empty(revision: impl Into<Arc<str>>) -> Self {
+        Self {
+            revision: revision.into(),
+            sequence: 0,
+            ends_next: None,
+            entities: EntityMap::default(),
+            count: 0,
+            links: Links::default(),
+        }
+    }
+
+    /// A view of Cedar's entities, and of links into the templates of `snapshot`.
     ///
     /// # Errors
     /// Every link that names no template, fills the wrong slots, or has the id
@@ -49,68 +84,161 @@ impl View {
         entities: Entities,
         links: &[Link],
     ) -> Result<Self, Vec<Fault>> {
-        let links = compile_links(snapshot, links)?;
-        let entities: Vec<Arc<Entity>> = entities.into_iter().map(Arc::new).collect();
-        let stored = entities
-            .iter()
-            .map(|entity| {
-                let ancestors = entity.ancestors().map(|uid| (uid_atom(uid), uid.clone()));
-                let stored = Stored {
-                    entity: Arc::clone(entity),
-                    ancestors: ancestors.collect(),
-                };
-                (entity.uid().clone(), stored)
-            })
-            .collect();
-        Ok(Self {
-            revision,
-            entities: closed(entities)
-                .map_err(|message| vec![Fault::of_file("entities", message)])?,
-            stored,
-            links: Rules::new(links),
-        })
+        let mut view = Self::empty(revision.to_string());
+        for entity in entities {
+            if snapshot.schema().is_none() || !entity.uid().is_action() {
+                let named = |uid: &EntityUID| Named::new(Arc::new(snapshot.types().canonical(uid)));
+                let parents = entity.parents().map(named).collect();
+                view.put(named(entity.uid()), pack(&entity, parents));
+            }
+        }
+        for link in compile_links(snapshot, links)? {
+            view.links.put(Arc::new(link));
+        }
+        Ok(view)
     }
 
-    /// The digest of the files that the view was made of.
-    pub fn revision(&self) -> Digest {
-        self.revision
+    /// The name of this state, for people and callers.
+    pub fn revision(&self) -> &Arc<str> {
+        &self.revision
     }
 
-    /// How many entities are stored, those that the schema makes of its actions
-    /// not counted.
+    /// The number of the last transaction that it has.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Names the state that the view has reached.
+    pub fn reached(&mut self, sequence: u64, revision: impl Into<Arc<str>>) {
+        self.sequence = sequence;
+        self.revision = revision.into();
+    }
+
+    /// When the first of everything that ends, ends; a view that is older than
+    /// that is not to be decided on.
+    pub fn next_end(&self) -> Option<Second> {
+        self.ends_next
+    }
+
+    /// Notes when the first of everything that ends, ends.
+    pub fn ends_next(&mut self, second: Option<Second>) {
+        self.ends_next = second;
+    }
+
+    /// How many entities are stored, actions not counted.
     pub fn len(&self) -> usize {
-        let is_data = |uid: &&EntityUID| !uid.is_action();
-        self.stored.keys().filter(is_data).count()
+        self.count
     }
 
-    /// Whether nothing is stored.
+    /// Whether no such entity is stored.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.count == 0
     }
 
     /// The linked templates.
-    pub fn links(&self) -> &Rules {
+    pub fn links(&self) -> &Links {
         &self.links
+    }
+
+    /// The linked templates, to be changed.
+    pub fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+
+    /// A stored entity.
+    pub fn get(&self, probe: Probe<'_>) -> Option<&Arc<Stored>> {
+        self.entities.get(&probe)
+    }
+
+    /// A stored entity, with its one shared name.
+    pub fn get_named(&self, probe: Probe<'_>) -> Option<(&Named, &Arc<Stored>)> {
+        self.entities.get_key_value(&probe)
     }
 
     /// Whether an entity of this uid is stored.
     pub fn knows(&self, uid: &EntityUID) -> bool {
-        self.stored.contains_key(uid)
+        self.entities.contains_key(&Probe::new(uid))
     }
 
-    /// All stored entities as Cedar's evaluator takes them.
-    pub fn entities(&self) -> &Entities {
-        &self.entities
+    /// All stored entities, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Named, &Arc<Stored>)> {
+        self.entities.iter()
     }
 
-    pub(super) fn stored(&self, uid: &EntityUID) -> Option<&Stored> {
-        self.stored.get(uid)
+    /// Stores an entity; gives back what was there.
+    pub fn put(&mut self, named: Named, stored: Stored) -> Option<Arc<Stored>> {
+        let is_data = !named.uid().is_action();
+        let before = self.entities.insert(named, Arc::new(stored));
+        self.count += usize::from(is_data && before.is_none());
+        before
     }
 
-    /// The ancestors of a stored entity; none for one that is not stored.
-    pub(super) fn ancestors(&self, uid: &EntityUID) -> &Ancestors {
-        self.stored.get(uid).map_or(&[], |stored| &stored.ancestors)
+    /// Removes an entity; gives back what was there.
+    pub fn remove(&mut self, probe: Probe<'_>) -> Option<Arc<Stored>> {
+        let before = self.entities.remove(&probe);
+        self.count -= usize::from(before.is_some() && !probe.uid.is_action());
+        before
     }
+
+    /// All entities as Cedar's own evaluator takes them, ancestors closed and
+    /// the schema's actions among them: for comparisons, not for decisions.
+    ///
+    /// # Errors
+    /// When a stored entity is damaged, or the entities form a cycle.
+    pub fn to_cedar(&self, snapshot: &Snapshot) -> Result<Entities, String> {
+        let stored = self.iter().map(|(named, stored)| {
+            unpack(named.uid(), stored, snapshot.types()).map_err(|damaged| damaged.to_string())
+        });
+        let actions = snapshot.schema().into_iter().flat_map(|schema| {
+            let actions = schema.actions();
+            actions.map(|action| Ok(Entity::clone(&action.entity)))
+        });
+        let all: Vec<Entity> = stored.chain(actions).collect::<Result<_, String>>()?;
+        Entities::from_entities(
+            all,
+            None::<&NoEntitiesSchema>,
+            TCComputation::ComputeNow,
+            Extensions::all_available(),
+        )
+        .map_err(|error| error.to_string())
+    }
+}
+
+fn pack(entity: &Entity, parents: Vec<Named>) -> Stored {
+    fn whole<'a>(
+        fields: impl Iterator<Item = (&'a SmolStr, &'a PartialValue)>,
+    ) -> BTreeMap<SmolStr, Value> {
+        fields
+            .filter_map(|(name, value)| match value {
+                PartialValue::Value(value) => Some((name.clone(), value.clone())),
+                PartialValue::Residual(_) => None,
+            })
+            .collect()
+    }
+    Stored::new(
+        0,
+        parents,
+        Ends::default(),
+        &whole(entity.attrs()),
+        &whole(entity.tags()),
+    )
+}
+
+/// The entity with its direct parents.
+fn unpack(uid: &EntityUID, stored: &Stored, types: &Types) -> Result<Entity, Damaged> {
+    let (attributes, tags) = stored.unpack(types)?;
+    let whole = |(name, value)| (name, PartialValue::Value(value));
+    Ok(Entity::new_with_attr_partial_value(
+        uid.clone(),
+        attributes.into_iter().map(whole),
+        HashSet::new(),
+        stored
+            .parents
+            .iter()
+            .map(|parent| EntityUID::clone(parent.uid()))
+            .collect(),
+        tags.into_iter().map(whole),
+    ))
 }
 
 /// Entities whose ancestors are closed already, as Cedar's evaluator takes them.
@@ -130,39 +258,14 @@ fn compile_links(snapshot: &Snapshot, links: &[Link]) -> Result<Vec<Policy>, Vec
     let mut policies = Vec::with_capacity(links.len());
     let mut taken = HashSet::new();
     for link in links {
-        let mut fault = |message: String, hint: &str| {
-            faults.push(link.fault(message).with_hint(hint));
+        let compiled = if taken.insert(&link.id) {
+            snapshot.link(&link.id, &link.template, link.slots())
+        } else {
+            Err(LinkFault::taken(&link.id))
         };
-        let id = &link.id;
-        if snapshot.rules().get(id).is_some()
-            || snapshot.template(id).is_some()
-            || !taken.insert(id)
-        {
-            fault(
-                format!("link `{id}` has the id of another link or policy"),
-                "give it another `link_id`",
-            );
-            continue;
-        }
-        let Some(template) = snapshot.template(&link.template) else {
-            fault(
-                format!(
-                    "link `{id}` names the template `{}`, which does not exist",
-                    link.template
-                ),
-                "a template is a policy with `?principal` or `?resource` in its scope; its `@id` is its name",
-            );
-            continue;
-        };
-        match template.link(id, link.slots()) {
+        match compiled {
             Ok(policy) => policies.push(policy),
-            Err(message) => fault(
-                format!(
-                    "link `{id}` does not fit the template `{}`: {message}",
-                    link.template
-                ),
-                "fill exactly the slots that the template has",
-            ),
+            Err(fault) => faults.push(link.fault(fault.message).with_hint(fault.hint)),
         }
     }
     if faults.is_empty() {

@@ -45,6 +45,12 @@ impl Clock {
         })
     }
 
+    /// How long the time that [`Clock::now`] tells stays the same.
+    pub fn left_of_tick(&self) -> Duration {
+        let gone = self.millis().rem_euclid(self.resolution_millis);
+        Duration::from_millis(u64::try_from(self.resolution_millis - gone).unwrap_or(0))
+    }
+
     /// The time rounded down to the resolution, as a Cedar `datetime`.
     ///
     /// # Errors

@@ -11,34 +11,55 @@ use crate::engine::Fault;
 use crate::engine::Snapshot;
 use crate::engine::View;
 
-/// Policies and data that are, or were, in force together.
+/// Policies that are, or were, in force.
 #[derive(Debug)]
-pub struct Active {
+pub struct Policies {
     /// The policies.
-    pub snapshot: Snapshot,
-    /// The entities and links.
-    pub view: View,
+    pub snapshot: Arc<Snapshot>,
     /// Where they came from, for people.
     pub origin: String,
     /// Since when they have been in force.
     pub since: SystemTime,
-    /// The digest of the policies, as text.
-    pub policy_revision: String,
-    /// The revision of the directory, as text.
-    pub directory_revision: String,
+    /// Their digest, as text.
+    pub revision: String,
+    /// Which they are of all that were in force, from 1. The digest does not
+    /// tell: links and indexes are made anew with each.
+    generation: u64,
+}
+
+impl Policies {
+    /// Policies that are to be put in force.
+    pub fn new(snapshot: Snapshot, origin: String, since: SystemTime) -> Self {
+        Self {
+            revision: snapshot.digest().to_string(),
+            snapshot: Arc::new(snapshot),
+            origin,
+            since,
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1,
+        }
+    }
+}
+
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Policies and data that are, or were, in force together.
+#[derive(Debug)]
+pub struct Active {
+    /// The policies.
+    pub policies: Arc<Policies>,
+    /// The entities and links.
+    pub view: View,
 }
 
 impl Active {
-    /// Joins policies and data that were made for each other.
-    pub fn new(snapshot: Snapshot, view: View, origin: String, since: SystemTime) -> Self {
-        Self {
-            policy_revision: snapshot.digest().to_string(),
-            directory_revision: view.revision().to_string(),
-            snapshot,
-            view,
-            origin,
-            since,
-        }
+    /// The policies.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.policies.snapshot
+    }
+
+    /// Which policies these are, of all that were in force.
+    pub fn generation(&self) -> u64 {
+        self.policies.generation
     }
 }
 
@@ -63,12 +84,17 @@ pub struct State {
 }
 
 impl State {
-    /// Puts policies and data in force, at once and together. Whoever pinned
-    /// what was in force before keeps it to the end.
+    /// Puts policies in force together with the data that was fitted to them.
+    /// Whoever pinned what was in force before keeps it to the end.
     pub fn publish(&self, active: Active) {
         self.active.store(Some(Arc::new(active)));
         self.rejected.store(None);
         self.activations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Puts the next state of the data in force, under the same policies.
+    pub fn advance(&self, active: Active) {
+        self.active.store(Some(Arc::new(active)));
     }
 
     /// Records a refused change; what is in force stays.

@@ -27,11 +27,11 @@ fn policies(server: &Server) -> String {
         None => format!("{path}: refused, waiting for better ones"),
         Some(active) => format!(
             "{path}: {} policies, {} templates, {} links, {} entities, revision {}",
-            active.snapshot.rules().len(),
-            active.snapshot.templates().count(),
+            active.snapshot().rules().len(),
+            active.snapshot().templates().count(),
             active.view.links().len(),
             active.view.len(),
-            active.snapshot.digest().short(),
+            active.snapshot().digest().short(),
         ),
     }
 }

@@ -8,11 +8,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::directory;
+use crate::directory::Directory;
+use crate::directory::fit::Activation;
+use crate::directory::fit::OnConflict;
+use crate::directory::operation::Operation;
 use crate::engine::Fault;
 use crate::engine::Files;
+use crate::engine::Snapshot;
 use crate::engine::compile;
 use crate::pdp::Pdp;
 use crate::pdp::state::Active;
+use crate::pdp::state::Policies;
 use crate::pdp::state::Rejected;
 use crate::source;
 use crate::telemetry::events;
@@ -21,6 +27,8 @@ use crate::telemetry::events;
 #[derive(Debug)]
 pub struct Reload {
     pdp: Arc<Pdp>,
+    directory: Directory,
+    on_conflict: OnConflict,
     root: PathBuf,
     limits: source::Limits,
     /// The files last taken or refused, so that nothing is done twice.
@@ -40,9 +48,17 @@ pub enum Outcome {
 
 impl Reload {
     /// Nothing is read yet.
-    pub fn new(pdp: Arc<Pdp>, root: PathBuf, limits: source::Limits) -> Self {
+    pub fn new(
+        pdp: Arc<Pdp>,
+        directory: Directory,
+        on_conflict: OnConflict,
+        root: PathBuf,
+        limits: source::Limits,
+    ) -> Self {
         Self {
             pdp,
+            directory,
+            on_conflict,
             root,
             limits,
             last: None,
@@ -72,20 +88,14 @@ impl Reload {
             events::policies_unchanged(&digest.short());
             return Outcome::Unchanged;
         }
-        let compiled = compile(&files).and_then(|snapshot| {
-            let view = directory::load(&snapshot, &files)?;
-            Ok((snapshot, view))
+        let activated = compile(&files).and_then(|snapshot| {
+            let seed = self.seed(&snapshot, &files)?;
+            self.activate(snapshot, seed, started)
         });
         self.last = Some(files);
-        match compiled {
+        match activated {
             Err(faults) => self.reject(started, digest.to_string(), faults),
-            Ok((snapshot, view)) => {
-                snapshot.warnings().iter().for_each(events::policy_warning);
-                let policies = snapshot.rules().len() + view.links().len();
-                let origin = format!("directory {}", self.root.display());
-                self.pdp
-                    .state()
-                    .publish(Active::new(snapshot, view, origin, started));
+            Ok(policies) => {
                 let took = started.elapsed().unwrap_or_default();
                 events::policies_activated(self.pdp.counters(), &digest.short(), policies, took);
                 Outcome::Activated
@@ -93,11 +103,52 @@ impl Reload {
         }
     }
 
+    /// The repository's entities and links begin a new directory, once.
+    fn seed(&self, snapshot: &Snapshot, files: &Files) -> Result<Vec<Operation>, Vec<Fault>> {
+        if self.directory.tip().revision.sequence > 0 {
+            return Ok(Vec::new());
+        }
+        let view = directory::load(snapshot, files)?;
+        directory::load::seed(snapshot, &view)
+    }
+
+    /// Puts policies in force; gives how many there are.
+    fn activate(
+        &self,
+        snapshot: Snapshot,
+        seed: Vec<Operation>,
+        started: SystemTime,
+    ) -> Result<usize, Vec<Fault>> {
+        snapshot.warnings().iter().for_each(events::policy_warning);
+        let origin = format!("directory {}", self.root.display());
+        let policies = Arc::new(Policies::new(snapshot, origin, started));
+        let (pdp, to_publish) = (Arc::clone(&self.pdp), Arc::clone(&policies));
+        let activation = Activation {
+            snapshot: Arc::clone(&policies.snapshot),
+            seed,
+            on_conflict: self.on_conflict,
+            publish: Box::new(move |view| {
+                let policies = to_publish;
+                pdp.state().publish(Active { policies, view });
+            }),
+        };
+        match self.directory.activate(activation) {
+            Ok(misfits) => {
+                if misfits.count > 0 {
+                    events::directory_misfits(misfits.count);
+                }
+                let links = self.directory.tip().links_len();
+                Ok(policies.snapshot.rules().len() + links)
+            }
+            Err(misfits) => Err(misfits.into_faults()),
+        }
+    }
+
     fn reject(&self, at: SystemTime, policy_revision: String, faults: Vec<Fault>) -> Outcome {
         let in_force = self.pdp.state().load_full();
         let in_force = in_force
             .as_ref()
-            .map(|active| active.snapshot.digest().short());
+            .map(|active| active.snapshot().digest().short());
         let short: String = policy_revision.chars().take(12).collect();
         events::policies_rejected(self.pdp.counters(), &short, &faults, in_force.as_deref());
         self.pdp.state().reject(Rejected {

@@ -1,10 +1,18 @@
 //! gRPC: package `deodar.v1`, health, reflection.
 
 pub mod authorization;
+pub mod directory;
+mod directory_draft;
+mod directory_json;
+mod directory_lists;
+mod directory_status;
+mod directory_watch;
+mod directory_wire;
 pub mod policy;
 pub mod shared;
 pub mod status;
 pub mod value;
+pub mod value_out;
 pub mod wire;
 
 use std::sync::Arc;
@@ -20,15 +28,20 @@ use tower::layer::util::Stack;
 
 use super::deadline::DeadlineLayer;
 use super::health::HealthOfPhase;
+use super::limits::DirectoryLimits;
 use super::limits::Limits;
 use super::listen::Connection;
 use super::phase::Follower;
 use super::phase::Phase;
+use crate::directory::Directory;
 use crate::pdp::Pdp;
 use crate::proto::DESCRIPTORS;
 use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
+use crate::proto::v1::directory_service_server::DirectoryServiceServer;
 use crate::proto::v1::policy_service_server::PolicyServiceServer;
 use authorization::Authorization;
+use directory::Bounds;
+use directory::Directories;
 use policy::Policies;
 
 /// Bytes of the headers of one call.
@@ -61,10 +74,14 @@ pub struct Connections {
 pub struct Grpc {
     /// The decision point.
     pub pdp: Arc<Pdp>,
+    /// The directory.
+    pub directory: Directory,
     /// The phase of the server.
     pub phase: Follower,
     /// What callers may ask for.
     pub limits: Limits,
+    /// What callers may ask of the directory.
+    pub directory_limits: DirectoryLimits,
     /// How connections are kept.
     pub connections: Connections,
     /// Answers at least so long are compressed if the caller takes it; zero is
@@ -94,6 +111,20 @@ impl Grpc {
             .await
     }
 
+    fn directories(&self) -> Directories {
+        let bounds = Bounds {
+            limits: self.limits,
+            directory: self.directory_limits,
+            compress_above_bytes: self.compress_above_bytes,
+        };
+        Directories::new(
+            self.directory.clone(),
+            Arc::clone(&self.pdp),
+            self.phase.clone(),
+            bounds,
+        )
+    }
+
     fn router(self) -> Router<Stack<DeadlineLayer, Identity>> {
         let optional = |time: Duration| (!time.is_zero()).then_some(time);
         let Limits {
@@ -102,16 +133,24 @@ impl Grpc {
             deadline_max,
             ..
         } = self.limits;
-        let authorization = AuthorizationServiceServer::new(Authorization::new(
+        let authorization = Authorization::new(
             Arc::clone(&self.pdp),
             self.limits,
             self.compress_above_bytes,
-        ))
-        .max_decoding_message_size(message_bytes_max)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Gzip);
+        );
+        let authorization = authorization.with_directory(self.directory.clone());
+        let authorization = AuthorizationServiceServer::new(authorization)
+            .max_decoding_message_size(message_bytes_max)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Gzip);
+        let directory = DirectoryServiceServer::new(self.directories())
+            .max_decoding_message_size(message_bytes_max)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Gzip);
         let policy = PolicyServiceServer::new(Policies::new(
             Arc::clone(&self.pdp),
             self.compress_above_bytes,
@@ -151,6 +190,7 @@ impl Grpc {
                 counters: Arc::clone(self.pdp.counters()),
             })
             .add_service(authorization)
+            .add_service(directory)
             .add_service(policy)
             .add_service(health)
             .add_optional_service(v1)

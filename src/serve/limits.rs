@@ -41,3 +41,25 @@ impl Default for Limits {
         }
     }
 }
+
+/// Limits on what callers of the directory may ask for. Each is a configuration
+/// key in `[directory]`, under its own name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectoryLimits {
+    /// Operations and preconditions of one write.
+    pub operations_max: usize,
+    /// Entities and links in one page of a list, or in one read.
+    pub page_max: usize,
+    /// Watches at a time.
+    pub watches_max: usize,
+}
+
+impl Default for DirectoryLimits {
+    fn default() -> Self {
+        Self {
+            operations_max: 10_000,
+            page_max: 1000,
+            watches_max: 1000,
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+use super::cache::CacheCounters;
 use crate::engine::Cause;
 use crate::engine::Decision;
 
@@ -19,6 +20,7 @@ pub struct Counters {
     activations: AtomicU64,
     rejections: AtomicU64,
     connections_refused: AtomicU64,
+    cache: CacheCounters,
 }
 
 const CAUSES: [Cause; 7] = [
@@ -78,6 +80,11 @@ impl Counters {
     /// A connection was refused because there were too many.
     pub fn connection_refused(&self) {
         add(&self.connections_refused);
+    }
+
+    /// How the decision cache fares.
+    pub fn cache(&self) -> &CacheCounters {
+        &self.cache
     }
 
     /// All counters in Prometheus' text format, version 0.0.4.
@@ -140,20 +147,21 @@ impl Counters {
             head(&mut text, name, help);
             line(&mut text, name, "", count.load(Ordering::Relaxed));
         }
+        self.cache.prometheus(&mut text);
         text
     }
 }
 
-fn add(counter: &AtomicU64) {
+pub(super) fn add(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-fn head(text: &mut String, name: &str, help: &str) {
+pub(super) fn head(text: &mut String, name: &str, help: &str) {
     // Writing to a string cannot fail.
     writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter").ok();
 }
 
-fn line(text: &mut String, name: &str, labels: &str, count: u64) {
+pub(super) fn line(text: &mut String, name: &str, labels: &str, count: u64) {
     let labels = if labels.is_empty() {
         String::new()
     } else {

@@ -49,6 +49,42 @@ pub fn policy_warning(fault: &Fault) {
     );
 }
 
+/// The store of the directory failed; nothing of the write is in force.
+pub fn directory_failed(error: &str) {
+    tracing::error!(error, "the directory cannot be written");
+}
+
+/// A snapshot of the directory was kept: the next start begins from it.
+pub fn directory_snapshot(sequence: u64) {
+    tracing::info!(sequence, "a snapshot of the directory was kept");
+}
+
+/// A snapshot of the directory could not be kept; the next start takes longer.
+pub fn directory_snapshot_failed(error: &str) {
+    tracing::warn!(error, "a snapshot of the directory could not be kept");
+}
+
+/// The directory was opened.
+pub fn directory_opened(revision: &str, entities: usize, links: usize, took: Duration) {
+    tracing::info!(revision, entities, links, ?took, "the directory is open");
+}
+
+/// Stored data does not fit the policies that are in force all the same.
+pub fn directory_misfits(count: usize) {
+    tracing::warn!(
+        count,
+        "stored entities or links do not fit the policies in force"
+    );
+}
+
+/// The repository's entities were not taken: the directory has its own.
+pub fn directory_has_its_own(entities: usize) {
+    tracing::info!(
+        entities,
+        "the entities of the policy repository are not taken: they begin a new directory, and this one is not new"
+    );
+}
+
 /// The policy directory changed, but holds the same policies and data.
 pub fn policies_unchanged(revision: &str) {
     tracing::info!(

@@ -18,6 +18,7 @@ use deodar::source;
 use serde::Deserialize;
 
 use super::convert;
+use super::served::Served;
 use super::support::reference;
 use super::support::root;
 
@@ -165,6 +166,21 @@ fn engine_answers_every_case() {
         faults.extend(case.verify("engine", &told(&decision)).err());
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Seen to fail when `find` never hits, and when the seed leaves out links.
+#[test]
+fn directory_and_cache_answer_every_case() {
+    let files = source::read(&reference(), &source::Limits::default()).unwrap();
+    let served = Served::new(&files).unwrap();
+    let mut faults = Vec::new();
+    for case in all() {
+        let query = query(served.pdp.pin().unwrap().snapshot(), &case);
+        faults.extend(case.verify("cached", &told(&served.decide(&query))).err());
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let (hits, _) = served.pdp.counters().cache().hits_and_misses();
+    assert!(hits > 250, "{hits} hits");
 }
 
 #[test]

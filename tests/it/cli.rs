@@ -11,6 +11,7 @@ use tempfile::TempDir;
 mod check;
 mod command;
 mod config;
+mod directory;
 pub(crate) mod serve;
 mod validate;
 

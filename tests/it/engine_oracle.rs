@@ -2,13 +2,15 @@
 //!
 //! `PROPTEST_CASES` raises the number of worlds.
 
-mod dice;
+mod cached;
+pub(crate) mod changing;
+pub(crate) mod dice;
 mod expr;
-mod loaded;
+pub(crate) mod loaded;
 mod many;
 mod reached;
 mod typed;
-mod world;
+pub(crate) mod world;
 
 use deodar::engine::Cause;
 use deodar::engine::access::ContextKeys;
@@ -36,7 +38,7 @@ use world::World;
 
 /// So many cases, unless the environment says otherwise; it may also limit
 /// shrinking (`PROPTEST_MAX_SHRINK_ITERS`).
-pub fn cases(cases: u32) -> Config {
+pub(crate) fn cases(cases: u32) -> Config {
     Config {
         cases: std::env::var("PROPTEST_CASES")
             .ok()
@@ -49,7 +51,7 @@ pub fn cases(cases: u32) -> Config {
     }
 }
 
-pub fn throws() -> impl Strategy<Value = Dice> {
+pub(crate) fn throws() -> impl Strategy<Value = Dice> {
     vec(any::<u16>(), 1500..3000).prop_map(Dice::new)
 }
 
@@ -104,8 +106,8 @@ proptest! {
         prop_assert_eq!(first.snapshot.digest(), second.snapshot.digest());
         prop_assert_eq!(first.view.revision(), second.view.revision());
         let ids = |engine: &Engine| {
-            let rules = [engine.snapshot.rules(), engine.view.links()];
-            rules.iter().flat_map(|rules| rules.iter()).map(|policy| policy.info.id.clone()).collect::<Vec<_>>()
+            let rules = (engine.snapshot.rules(), engine.view.links());
+            rules.0.iter().chain(rules.1.iter()).map(|policy| policy.info.id.clone()).collect::<Vec<_>>()
         };
         prop_assert_eq!(ids(&first), ids(&second));
         for ask in &world.asks {

@@ -31,6 +31,21 @@ fn policy_text_takes_its_seeds() {
 }
 
 #[test]
+fn import_split_takes_its_seeds() {
+    run_seeds("import_split", targets::import_split);
+}
+
+#[test]
 fn value_takes_its_seeds() {
     run_seeds("value", targets::value);
+}
+
+#[test]
+fn packed_takes_its_seeds() {
+    run_seeds("packed", targets::packed);
+}
+
+#[test]
+fn transaction_takes_its_seeds() {
+    run_seeds("transaction", targets::transaction);
 }

@@ -22,6 +22,8 @@ mod cases;
 mod cli;
 mod compile_faults;
 mod convert;
+mod directory;
+mod directory_service;
 mod doors;
 mod engine_oracle;
 mod examples;
@@ -34,10 +36,14 @@ mod proto_lint;
 mod readme;
 mod reload;
 mod round_trips;
+mod served;
 mod support;
 mod tidy;
 mod witness;
 
+#[path = "../../xtask/src/devices.rs"]
+#[expect(dead_code, reason = "shared with xtask, which has a command line")]
+mod devices;
 #[path = "../../xtask/src/places.rs"]
 mod places;
 #[path = "../../fuzz/src/targets.rs"]

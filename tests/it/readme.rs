@@ -1,4 +1,4 @@
-//! The README's commands do what the README says.
+//! The commands of the README and of the guide do what is written there.
 
 use std::path::Path;
 use std::process::Command;
@@ -58,6 +58,12 @@ fn is_as_shown(shown: &[String], printed: &str) -> bool {
 }
 
 fn run(arguments: &str, socket: &Path) -> String {
+    let (stdout, stderr) = run_with_errors(arguments, socket);
+    assert!(stderr.is_empty(), "{arguments}: {stderr}");
+    stdout
+}
+
+fn run_with_errors(arguments: &str, socket: &Path) -> (String, String) {
     // The server of this test listens elsewhere, so that tests can run at once.
     let arguments = arguments.replace(
         "http://127.0.0.1:8470",
@@ -67,11 +73,13 @@ fn run(arguments: &str, socket: &Path) -> String {
     let output = Command::new("sh")
         .args(["-c", &script])
         .current_dir(root())
+        // The server that is asked when none is named.
+        .env("DEODAR_SERVER__GRPC", "")
+        .env("DEODAR_SERVER__UNIX", socket)
         .output()
         .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.is_empty(), "{arguments}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
 }
 
 #[test]
@@ -79,7 +87,8 @@ fn commands_print_what_is_shown() {
     let text = std::fs::read_to_string(root().join("README.md")).unwrap();
     let examples = examples(&text);
     let place = Place::new();
-    let served = Served::start(place.0.path(), &root().join("policies"), &[]);
+    let memory = [("DEODAR_DIRECTORY__PATH", "memory")];
+    let served = Served::start(place.0.path(), &root().join("policies"), &memory);
     let mut ran = 0;
     for example in &examples {
         let Some(arguments) = example.command.strip_prefix("cargo run --release -- ") else {
@@ -102,6 +111,38 @@ fn commands_print_what_is_shown() {
         ran += 1;
     }
     assert!(ran >= 5, "only {ran} of {} commands ran", examples.len());
+}
+
+/// As printed, but with a few hundred devices instead of a million.
+#[test]
+fn the_guide_to_the_directory_can_be_followed() {
+    let text = std::fs::read_to_string(root().join("docs/directory.md")).unwrap();
+    let place = Place::new();
+    let store = place.0.path().join("directory");
+    let devices = place.0.path().join("devices.ndjson");
+    let variables = [("DEODAR_DIRECTORY__PATH", store.to_str().unwrap())];
+    let served = Served::start(place.0.path(), &root().join("policies"), &variables);
+    let mut ran = 0;
+    for example in examples(&text) {
+        let command = example.command.as_str();
+        if command == "cargo xtask devices --count 1000000 > devices.ndjson" {
+            let mut file = std::fs::File::create(&devices).unwrap();
+            crate::devices::write(300, 1, &mut file).unwrap();
+            continue;
+        }
+        let arguments = command.strip_prefix("cargo run --release -- ").unwrap();
+        if arguments == "serve" {
+            continue;
+        }
+        let arguments = arguments.replace("devices.ndjson", devices.to_str().unwrap());
+        let (printed, errors) = run_with_errors(&arguments, &served.socket);
+        assert!(
+            is_as_shown(&example.shown, &printed),
+            "{command}\n{printed}{errors}"
+        );
+        ran += 1;
+    }
+    assert!(ran >= 5, "only {ran} commands ran");
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use deodar::config::Config;
 use deodar::config::Flags;
+use deodar::config::Store;
 use deodar::config::env::Variables;
 use deodar::config::resolve::resolve;
 use deodar::proto::v1::authorization_service_client::AuthorizationServiceClient;
+use deodar::proto::v1::directory_service_client::DirectoryServiceClient;
 use deodar::proto::v1::policy_service_client::PolicyServiceClient;
 use deodar::run::Server;
 use tonic::transport::Channel;
@@ -33,9 +35,13 @@ pub(crate) fn config(policies: &Path) -> Config {
     config.server.http = Some("127.0.0.1:0".parse().unwrap());
     config.policies.path = policies.to_owned();
     config.policies.watch = false;
+    config.directory.store = Store::Memory;
     config.decision.trust_caller_time = true;
     config
 }
+
+/// A client of the directory.
+pub(crate) type DirectoryClient = DirectoryServiceClient<Channel>;
 
 /// A running server with a channel to it.
 pub(crate) struct Running {
@@ -61,6 +67,10 @@ impl Running {
 
     pub(crate) fn authorization(&self) -> AuthorizationServiceClient<Channel> {
         AuthorizationServiceClient::new(self.channel.clone()).max_decoding_message_size(64 << 20)
+    }
+
+    pub(crate) fn directory(&self) -> DirectoryClient {
+        DirectoryServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn policies(&self) -> PolicyServiceClient<Channel> {

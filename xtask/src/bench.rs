@@ -1,17 +1,19 @@
 //! `cargo xtask bench`: measures, and writes `docs/performance.md`.
 //!
 //! ```text
-//! cargo xtask bench [--quick] [decide] [instructions] [server] [start] [reload]
+//! cargo xtask bench [--quick] [SECTION ..]
 //! ```
 //!
-//! The server, the echo server that it is compared with and the load generator
+//! The sections are those of [`SECTIONS`]. The server, the echo server that it is compared with and the load generator
 //! are processes of their own. What a section measured is kept under
 //! `target/bench/`; the page is made of the last result of each.
 
 use std::path::PathBuf;
 
 mod decide;
+mod directory;
 mod echo;
+mod import;
 mod load;
 mod machine;
 mod page;
@@ -29,7 +31,15 @@ pub(crate) mod v1 {
 }
 
 /// What can be measured by itself.
-const SECTIONS: [&str; 5] = ["decide", "instructions", "server", "start", "reload"];
+const SECTIONS: [&str; 7] = [
+    "decide",
+    "instructions",
+    "server",
+    "start",
+    "reload",
+    "directory",
+    "import",
+];
 
 /// How a measurement is made.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +95,10 @@ pub(crate) fn run(arguments: Vec<String>) -> Result<(), String> {
         }
     };
     let wanted = |name: &str| sections.is_empty() || sections.iter().any(|section| section == name);
-    if ["server", "start", "reload"].into_iter().any(wanted) {
+    if ["server", "start", "reload", "import"]
+        .into_iter()
+        .any(wanted)
+    {
         process::build()?;
     }
     if wanted("start") {
@@ -96,6 +109,12 @@ pub(crate) fn run(arguments: Vec<String>) -> Result<(), String> {
     }
     if wanted("reload") {
         results::write("reload", reload::measure(effort)?)?;
+    }
+    if wanted("import") {
+        results::write("import", import::measure(effort)?)?;
+    }
+    if wanted("directory") {
+        results::write("directory", directory::measure(effort)?)?;
     }
     if wanted("decide") {
         results::write("decide", decide::measure(effort)?)?;

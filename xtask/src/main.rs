@@ -3,20 +3,26 @@
 use std::process::ExitCode;
 
 mod bench;
+mod devices;
+mod kill;
 mod peers;
 mod places;
 
 const HELP: &str = "\
 cargo xtask <task>
 
-  peers   install the outside programs that some tests use
-  bench   measure, and write docs/performance.md
+  peers    install the outside programs that some tests use
+  bench    measure, and write docs/performance.md
+  kill     kill a process that writes, again and again: --rounds <number>
+  devices  generate devices to import: --count <number> [--seed <number>]
 ";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let done = match arguments.next().as_deref() {
         Some("peers") => peers::run(),
+        Some("devices") => devices::run(arguments.collect()),
+        Some("kill") => kill::run(&arguments.collect::<Vec<_>>()),
         Some("bench") => bench::run(arguments.collect()),
         _ => {
             eprint!("{HELP}");

@@ -1,19 +1,8 @@
 //! Asking a server.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
-
 use cedar_policy::EntityUid;
 use cedar_policy_core::ast;
-use http::Uri;
 use serde_json::Value as Json;
-use tonic::Code;
-use tonic::Request;
-use tonic::Status;
-use tonic::transport::Channel;
-use tonic::transport::Endpoint;
 
 use super::question::Question;
 use crate::cli::Failure;
@@ -28,47 +17,15 @@ use crate::cli::answer::Revisions;
 use crate::cli::answer::once;
 use crate::cli::answer::sentence;
 use crate::cli::failure::Message;
+use crate::cli::server::ServerAddress;
+use crate::cli::server::block_on;
+use crate::cli::server::connect;
+use crate::cli::server::in_time;
+use crate::cli::server::refused;
 use crate::engine::Cause;
 use crate::engine::query::Context;
 use crate::proto::v1;
 use crate::proto::v1::authorization_service_client::AuthorizationServiceClient;
-
-/// Where a server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerAddress {
-    /// `http://HOST:PORT`
-    Url(Uri),
-    /// `unix:PATH`
-    Unix(PathBuf),
-}
-
-impl fmt::Display for ServerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(uri) => uri.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl FromStr for ServerAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-            return Ok(Self::Unix(path.into()));
-        }
-        let uri = Uri::from_str(text).ok();
-        uri.filter(|uri| matches!(uri.scheme_str(), Some("http")) && uri.host().is_some())
-            .map(Self::Url)
-            .ok_or_else(|| {
-                "not a server such as http://127.0.0.1:8470 or unix:/run/deodar.sock".to_owned()
-            })
-    }
-}
-
-/// How long a server may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the server.
 ///
@@ -76,48 +33,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When it cannot be reached, or refuses the question.
 pub fn ask(server: &ServerAddress, question: Question) -> Result<Answer, Failure> {
     let request = request(question)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Failed(Message::new(error, "check the limits of the system")))?;
-    let response = runtime.block_on(async {
+    let response = block_on(async {
         let channel = connect(server).await?;
-        let mut request = Request::new(request);
-        request.set_timeout(PATIENCE);
+        let request = in_time(request);
         AuthorizationServiceClient::new(channel)
             .authorize(request)
             .await
             .map_err(|status| refused(&status))
     })?;
     answer(response.into_inner())
-}
-
-async fn connect(server: &ServerAddress) -> Result<Channel, Failure> {
-    let unreachable = |error: &dyn fmt::Display| {
-        let message = format!("cannot reach the server `{server}`: {error}");
-        Failure::Failed(Message::new(message, "is `deodar serve` running there?"))
-    };
-    let endpoint =
-        Endpoint::from_shared(server.to_string()).map_err(|error| unreachable(&error))?;
-    let connected = endpoint.connect_timeout(PATIENCE).connect().await;
-    connected.map_err(|error| unreachable(&deepest(&error)))
-}
-
-/// What tonic says first is "transport error"; the cause is what helps.
-fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(cause) = deepest.source() {
-        deepest = cause;
-    }
-    deepest.to_string()
-}
-
-fn refused(status: &Status) -> Failure {
-    let message = Message::new(status.message(), "");
-    match status.code() {
-        Code::InvalidArgument => Failure::Usage(message),
-        code => Failure::Failed(Message::new(format!("{code:?}: {}", status.message()), "")),
-    }
 }
 
 fn request(question: Question) -> Result<v1::AuthorizeRequest, Failure> {

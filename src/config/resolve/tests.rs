@@ -8,9 +8,12 @@ use super::Flags;
 use super::Resolved;
 use super::resolve;
 use crate::config::ConfigFault;
+use crate::config::SchemaConflict;
+use crate::config::Store;
 use crate::config::env::Variables;
 use crate::config::keys::KEYS;
 use crate::config::raw::Value;
+use crate::serve::DirectoryLimits;
 use crate::source;
 
 fn variables(pairs: &[(&str, &str)]) -> Variables {
@@ -43,6 +46,11 @@ fn defaults_are_sound() {
     assert!(config.server.unix.is_empty() && !config.server.insecure && config.server.reflection);
     assert_eq!(config.policies.limits, source::Limits::default());
     assert_eq!(config.decision.keep_for, None);
+    assert_eq!(
+        config.directory.store,
+        Store::Path(PathBuf::from("deodar-data/directory"))
+    );
+    assert_eq!(config.directory.limits, DirectoryLimits::default());
     assert_eq!(config.limits.message_bytes_max, 1 << 20);
     assert_eq!(config.connection.age_max, Some(Duration::from_mins(30)));
     assert_eq!(config.compression.above_bytes, Some(8192));
@@ -165,6 +173,19 @@ fn values_of_another_kind_are_faults() {
     insta::assert_snapshot!(only_fault(file("[server]\ninsecure = \"yes\"")), @"deodar.toml:2: `server.insecure`: `yes` is not a yes or no; write `true` or `false`");
     insta::assert_snapshot!(only_fault(file("[server]\ngrpc = [\"127.0.0.1:1\", \":2\"]")), @"deodar.toml:2: `server.grpc`: `127.0.0.1:1, :2` has the item `:2`, which is not an address to listen on; write `127.0.0.1:2`, or `0.0.0.0:2` for every interface");
     insta::assert_snapshot!(only_fault(file("[log]\nlevel = \"deodar=loud\"")), @"deodar.toml:2: `log.level`: `deodar=loud` is not a log filter; write a level (`error`, `warn`, `info`, `debug`, `trace`, `off`) or directives such as `info,deodar::source=debug`");
+}
+
+#[test]
+fn the_directory_can_be_kept_in_memory() {
+    let config = file("[directory]\npath = \"memory\"\non_schema_conflict = \"activate\"")
+        .unwrap()
+        .config;
+    assert_eq!(config.directory.store, Store::Memory);
+    assert_eq!(
+        config.directory.on_schema_conflict,
+        SchemaConflict::Activate
+    );
+    insta::assert_snapshot!(only_fault(file("[directory]\non_schema_conflict = \"ignore\"")), @"deodar.toml:2: `directory.on_schema_conflict`: `ignore` is no way to go on; write `reject` or `activate`");
 }
 
 #[test]

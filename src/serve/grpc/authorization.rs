@@ -1,5 +1,6 @@
 //! `deodar.v1.AuthorizationService`.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
@@ -15,16 +16,19 @@ use tonic::Status;
 use tonic::Streaming;
 use tonic::metadata::MetadataMap;
 
+use super::directory_wire::reached;
 use super::shared::Shared;
 use super::status::Refusal;
 use super::status::WireError;
 use super::status::as_message;
 use super::wire;
+use crate::directory::Directory;
 use crate::identity::Caller;
 use crate::pdp::Pdp;
 use crate::pdp::Pinned;
 use crate::proto::v1;
 use crate::proto::v1::authorization_service_server::AuthorizationService;
+use crate::proto::v1::stream_authorize_response;
 use crate::serve::deadline::Deadline;
 use crate::serve::deadline::exceeded;
 use crate::serve::limits::Limits;
@@ -41,19 +45,45 @@ pub struct Authorization {
 struct Asked {
     pdp: Arc<Pdp>,
     limits: Limits,
+    /// Where revisions are waited for.
+    directory: Option<Directory>,
 }
 
 impl Authorization {
     /// The service over a decision point.
     pub fn new(pdp: Arc<Pdp>, limits: Limits, compress_above_bytes: usize) -> Self {
         Self {
-            asked: Asked { pdp, limits },
+            asked: Asked {
+                pdp,
+                limits,
+                directory: None,
+            },
             compress_above_bytes,
         }
+    }
+
+    /// The service for callers that name revisions of this directory.
+    #[must_use]
+    pub fn with_directory(mut self, directory: Directory) -> Self {
+        self.asked.directory = Some(directory);
+        self
     }
 }
 
 impl Asked {
+    /// Waits for the revision of the directory that a question names.
+    async fn reached(&self, at_least: &str, deadline: Option<Deadline>) -> Result<(), Refusal> {
+        let Some(directory) = &self.directory else {
+            let message = "cannot be waited for: this server has no directory";
+            return Err(WireError::new("at_least", message, "leave it out").into());
+        };
+        let reached = reached(directory, "at_least", at_least, deadline).await;
+        if matches!(reached, Err(Refusal::Bad(_))) {
+            self.pdp.counters().bad_question();
+        }
+        reached.map(|_| ())
+    }
+
     fn one(
         &self,
         caller: &Caller,
@@ -83,6 +113,10 @@ impl Asked {
         shared: &Shared,
         request: v1::AuthorizeRequest,
     ) -> Result<v1::AuthorizeResponse, Refusal> {
+        if !request.at_least.is_empty() {
+            let message = "is of the whole batch";
+            return Err(WireError::new("at_least", message, "name it in `shared`").into());
+        }
         let explain = request.explain;
         let parts = shared.parts(pinned.snapshot(), &self.limits, request)?;
         let query = pinned.query(parts).map_err(WireError::from)?;
@@ -139,14 +173,15 @@ impl Asked {
         v1::StreamAuthorizeResponse {
             correlation_id: asked.correlation_id,
             result: Some(match answered {
-                Ok(response) => v1::stream_authorize_response::Result::Response(response),
-                Err(refusal) => v1::stream_authorize_response::Result::Error(as_message(refusal)),
+                Ok(response) => stream_authorize_response::Result::Response(response),
+                Err(refusal) => stream_authorize_response::Result::Error(as_message(refusal)),
             }),
         }
     }
 }
 
-fn caller(extensions: &Extensions) -> Caller {
+/// Who calls, by the connection.
+pub(super) fn caller(extensions: &Extensions) -> Caller {
     extensions.get().cloned().unwrap_or(Caller::Local)
 }
 
@@ -156,7 +191,12 @@ impl AuthorizationService for Authorization {
         &self,
         request: Request<v1::AuthorizeRequest>,
     ) -> Result<Response<v1::AuthorizeResponse>, Status> {
-        let (metadata, extensions, message) = request.into_parts();
+        let (metadata, extensions, mut message) = request.into_parts();
+        if !message.at_least.is_empty() {
+            let at_least = std::mem::take(&mut message.at_least);
+            let deadline = extensions.get().copied();
+            self.asked.reached(&at_least, deadline).await?;
+        }
         let answer = self.asked.one(&caller(&extensions), message)?;
         Ok(compressed_above(
             self.compress_above_bytes,
@@ -171,6 +211,10 @@ impl AuthorizationService for Authorization {
     ) -> Result<Response<v1::BatchAuthorizeResponse>, Status> {
         let (metadata, extensions, message) = request.into_parts();
         let deadline = extensions.get().copied();
+        let at_least = message.shared.as_ref().map(|shared| &*shared.at_least);
+        if let Some(at_least) = at_least.filter(|at_least| !at_least.is_empty()) {
+            self.asked.reached(at_least, deadline).await?;
+        }
         let answers = self.asked.batch(&caller(&extensions), deadline, message)?;
         Ok(compressed_above(
             self.compress_above_bytes,
@@ -191,6 +235,8 @@ impl AuthorizationService for Authorization {
             asked: self.asked.clone(),
             caller: caller(&extensions),
             questions: Some(questions),
+            waiting: None,
+            deadline,
             late: deadline.map(|Deadline(at)| Box::pin(tokio::time::sleep_until(at))),
         });
         // Each answer of a stream is small: compressing it costs more than it saves.
@@ -226,7 +272,38 @@ pub struct Answers {
     caller: Caller,
     /// `None` once the stream has ended.
     questions: Option<Streaming<v1::StreamAuthorizeRequest>>,
+    /// The answer to a question that waits for its revision.
+    waiting: Option<Waiting>,
+    deadline: Option<Deadline>,
     late: Option<Pin<Box<Sleep>>>,
+}
+
+/// An answer that cannot be given yet.
+struct Waiting(Pin<Box<dyn Future<Output = v1::StreamAuthorizeResponse> + Send>>);
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waiting")
+    }
+}
+
+impl Answers {
+    /// The answer to a question, once its revision is reached.
+    fn wait(&self, question: v1::StreamAuthorizeRequest, at_least: String) -> Waiting {
+        let (asked, caller, deadline) = (self.asked.clone(), self.caller.clone(), self.deadline);
+        Waiting(Box::pin(async move {
+            match asked.reached(&at_least, deadline).await {
+                Ok(()) => asked.streamed(&caller, question),
+                Err(refusal) => {
+                    let error = stream_authorize_response::Result::Error(as_message(refusal));
+                    v1::StreamAuthorizeResponse {
+                        correlation_id: question.correlation_id,
+                        result: Some(error),
+                    }
+                }
+            }
+        }))
+    }
 }
 
 impl Stream for Answers {
@@ -234,9 +311,9 @@ impl Stream for Answers {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let Some(questions) = &mut this.questions else {
+        if this.questions.is_none() {
             return Poll::Ready(None);
-        };
+        }
         if let Some(late) = &mut this.late
             && late.as_mut().poll(context).is_ready()
         {
@@ -244,10 +321,27 @@ impl Stream for Answers {
             this.questions = None;
             return Poll::Ready(Some(Err(exceeded())));
         }
+        if let Some(Waiting(answer)) = &mut this.waiting {
+            let answer = std::task::ready!(answer.as_mut().poll(context));
+            this.waiting = None;
+            return Poll::Ready(Some(Ok(answer)));
+        }
+        let Some(questions) = &mut this.questions else {
+            return Poll::Ready(None);
+        };
         match Pin::new(questions).poll_next(context) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(question))) => {
-                Poll::Ready(Some(Ok(this.asked.streamed(&this.caller, question))))
+            Poll::Ready(Some(Ok(mut question))) => {
+                let request = question.request.as_mut();
+                let at_least = request.map(|request| std::mem::take(&mut request.at_least));
+                match at_least.filter(|at_least| !at_least.is_empty()) {
+                    None => Poll::Ready(Some(Ok(this.asked.streamed(&this.caller, question)))),
+                    Some(at_least) => {
+                        this.waiting = Some(this.wait(question, at_least));
+                        // Polled at once, so that its waker is known.
+                        self.poll_next(context)
+                    }
+                }
             }
             Poll::Ready(end) => {
                 this.questions = None;

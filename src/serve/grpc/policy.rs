@@ -52,7 +52,7 @@ impl Policies {
             0 => PAGE_DEFAULT,
             size => size.min(PAGE_MAX),
         };
-        let after = after(&request.page_token, &active.policy_revision)?;
+        let after = after(&request.page_token, &active.policies.revision)?;
         let mut all: Vec<_> = listed(active)
             .filter(|entry| request.kind == 0 || request.kind == i32::from(entry.kind))
             .filter(|entry| after.is_none_or(|after| entry.info.id.as_str() > after))
@@ -62,7 +62,8 @@ impl Policies {
         all.truncate(size as usize);
         let next = all.last().filter(|_| rest).map(|last| {
             let revision: String = active
-                .policy_revision
+                .policies
+                .revision
                 .chars()
                 .take(TOKEN_REVISION)
                 .collect();
@@ -71,7 +72,7 @@ impl Policies {
         Ok(v1::ListPoliciesResponse {
             policies: all.iter().map(Listed::write).collect(),
             next_page_token: next.unwrap_or_default(),
-            policy_revision: active.policy_revision.clone(),
+            policy_revision: active.policies.revision.clone(),
         })
     }
 
@@ -83,7 +84,7 @@ impl Policies {
         match found {
             Some(entry) => Ok(v1::GetPolicyResponse {
                 policy: Some(entry.write()),
-                policy_revision: active.policy_revision.clone(),
+                policy_revision: active.policies.revision.clone(),
             }),
             None => Err(Refusal::NoPolicy(request.id.chars().take(128).collect())),
         }
@@ -130,12 +131,12 @@ struct Listed<'a> {
 }
 
 fn listed(active: &Active) -> impl Iterator<Item = Listed<'_>> {
-    let policies = active.snapshot.rules().iter().map(|policy| Listed {
+    let policies = active.snapshot().rules().iter().map(|policy| Listed {
         info: &policy.info,
         kind: v1::PolicyKind::Static,
         access: &policy.access,
     });
-    let templates = active.snapshot.templates().map(|template| Listed {
+    let templates = active.snapshot().templates().map(|template| Listed {
         info: &template.info,
         kind: v1::PolicyKind::Template,
         access: &template.access,
@@ -163,15 +164,15 @@ impl Listed<'_> {
 }
 
 fn write_active(active: &Active) -> v1::ActivePolicies {
-    let warnings = active.snapshot.warnings().iter().take(FAULTS_MAX);
+    let warnings = active.snapshot().warnings().iter().take(FAULTS_MAX);
     v1::ActivePolicies {
-        policy_revision: active.policy_revision.clone(),
-        directory_revision: active.directory_revision.clone(),
-        name: active.snapshot.manifest().name.clone(),
-        origin: active.origin.clone(),
-        activated_at: Some(timestamp(active.since)),
-        policies: active.snapshot.rules().len() as u64,
-        templates: active.snapshot.templates().count() as u64,
+        policy_revision: active.policies.revision.clone(),
+        directory_revision: active.view.revision().to_string(),
+        name: active.snapshot().manifest().name.clone(),
+        origin: active.policies.origin.clone(),
+        activated_at: Some(timestamp(active.policies.since)),
+        policies: active.snapshot().rules().len() as u64,
+        templates: active.snapshot().templates().count() as u64,
         links: active.view.links().len() as u64,
         entities: active.view.len() as u64,
         warnings: warnings.map(write_fault).collect(),

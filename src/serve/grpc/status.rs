@@ -6,6 +6,10 @@ use tonic::Status;
 use tonic_types::ErrorDetails;
 use tonic_types::StatusExt as _;
 
+use super::directory_status;
+use crate::directory::error::ReadError;
+use crate::directory::error::WriteError;
+use crate::directory::revision::RevisionError;
 use crate::engine::json::JsonError;
 use crate::pdp::AskError;
 use crate::pdp::NotReady;
@@ -13,7 +17,7 @@ use crate::pdp::NotReady;
 /// The domain of `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "deodar";
 /// After so long a caller may ask a server that is not ready again.
-const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+pub(super) const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A request that does not say what it should: the caller has to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,12 +45,17 @@ impl WireError {
         }
     }
 
-    /// A fault of a field that exceeds a limit.
+    /// A fault of a field that exceeds a limit, which is a key of `[limits]`.
     pub fn too_much(field: impl Into<String>, what: &str, limit: usize, key: &str) -> Self {
+        Self::beyond(field, what, limit, &format!("limits.{key}"))
+    }
+
+    /// A fault of a field that exceeds a limit, which is this key.
+    pub fn beyond(field: impl Into<String>, what: &str, limit: usize, key: &str) -> Self {
         Self::new(
             field,
             format!("exceeds the limit of {limit} {what}"),
-            format!("send less, or raise `limits.{key}`"),
+            format!("send less, or raise `{key}`"),
         )
     }
 }
@@ -77,13 +86,23 @@ pub enum Refusal {
     /// The caller has to mend the request.
     Bad(WireError),
     /// No policies are in force.
-    NotReady,
+    NotReady(NotReady),
     /// There is no such store.
     NoStore(String),
     /// There is no such policy.
     NoPolicy(String),
     /// The deadline passed.
     Late(Status),
+    /// Nothing was written.
+    Write(WriteError),
+    /// The revision in this field cannot be had.
+    Revision(&'static str, RevisionError),
+    /// The log cannot be read.
+    Log(ReadError),
+    /// The list of a page token is no longer held.
+    ListGone,
+    /// So many watches are under way.
+    Watches(usize),
 }
 
 impl From<WireError> for Refusal {
@@ -93,8 +112,8 @@ impl From<WireError> for Refusal {
 }
 
 impl From<NotReady> for Refusal {
-    fn from(NotReady: NotReady) -> Self {
-        Self::NotReady
+    fn from(not_ready: NotReady) -> Self {
+        Self::NotReady(not_ready)
     }
 }
 
@@ -102,10 +121,10 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Bad(error) => bad_request(&error),
-            Refusal::NotReady => {
+            Refusal::NotReady(not_ready) => {
                 let mut details = info("NOT_READY");
                 details.set_retry_info(Some(RETRY_AFTER));
-                let message = format!("{NotReady}; ask deodar.v1.PolicyService/GetStatus why");
+                let message = format!("{not_ready}; ask deodar.v1.PolicyService/GetStatus why");
                 Self::with_error_details(Code::Unavailable, message, details)
             }
             Refusal::NoStore(store) => {
@@ -117,6 +136,11 @@ impl From<Refusal> for Status {
                 Self::with_error_details(Code::NotFound, message, info("POLICY_NOT_FOUND"))
             }
             Refusal::Late(status) => status,
+            Refusal::Write(error) => directory_status::of_write(&error),
+            Refusal::Revision(field, error) => directory_status::of_revision(field, &error),
+            Refusal::Log(error) => directory_status::of_log(&error),
+            Refusal::ListGone => directory_status::list_gone(),
+            Refusal::Watches(limit) => directory_status::too_many_watches(limit),
         }
     }
 }
@@ -129,8 +153,13 @@ fn bad_request(error: &WireError) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-fn info(reason: &str) -> ErrorDetails {
+pub(super) fn info(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, [])
+}
+
+/// The reason with one more thing that programs may want to know.
+pub(super) fn info_with(reason: &str, name: &str, text: String) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason, DOMAIN, [(name.to_owned(), text)])
 }
 
 /// A refusal as a message, for one item of a batch or a stream.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::Eid;
+use cedar_policy_core::ast::EntityType;
 use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::Value;
 use smol_str::SmolStr;
@@ -73,6 +74,71 @@ impl<'a> Reader<'a> {
             .map_err(|error| WireError::from(AskError::from(error)))?;
         let id = Eid::new(SmolStr::from(entity.id));
         Ok(Arc::new(EntityUID::from_components(entity_type, id, None)))
+    }
+
+    /// Reads a required entity whose type need not be declared: what is stored
+    /// may be of a type that the schema had before.
+    ///
+    /// # Errors
+    /// When it is missing, incomplete or no name.
+    pub fn uid_of_any_type(
+        &self,
+        field: &Path<'_>,
+        entity: Option<v1::EntityRef>,
+    ) -> Result<Arc<EntityUID>, WireError> {
+        let Some(entity) = entity else {
+            return Err(WireError::new(
+                field.to_string(),
+                "is missing",
+                "it is required",
+            ));
+        };
+        self.short(&entity.id, &field.name("id"))?;
+        let entity_type = self.any_type(&field.name("type"), &entity.r#type)?;
+        let id = Eid::new(SmolStr::from(entity.id));
+        Ok(Arc::new(EntityUID::from_components(entity_type, id, None)))
+    }
+
+    /// Reads the name of a type, declared or not.
+    ///
+    /// # Errors
+    /// When it is empty, too long or no name.
+    pub fn any_type(&self, field: &Path<'_>, name: &str) -> Result<EntityType, WireError> {
+        self.named(name, field)?;
+        let declared = self.snapshot.schema().and_then(|schema| {
+            let declared = schema.entity_type(name);
+            declared.cloned()
+        });
+        declared.map_or_else(
+            || {
+                EntityType::from_normalized_str(name).map_err(|_| {
+                    let message = format!("is `{name}`, which is not the name of a type");
+                    WireError::new(
+                        field.to_string(),
+                        message,
+                        "write one such as `Iot::Device`",
+                    )
+                })
+            },
+            Ok,
+        )
+    }
+
+    /// Reads a name, such as the id of a link.
+    ///
+    /// # Errors
+    /// When it is empty or too long.
+    pub fn name(&self, field: &Path<'_>, name: String) -> Result<SmolStr, WireError> {
+        self.named(&name, field)?;
+        Ok(name.into())
+    }
+
+    /// Reads a value by itself.
+    ///
+    /// # Errors
+    /// What is wrong with it, by its path.
+    pub fn one(&mut self, field: &Path<'_>, value: Option<v1::Value>) -> Result<Value, WireError> {
+        self.value(field, value.unwrap_or_default(), 1)
     }
 
     /// Reads values by name.

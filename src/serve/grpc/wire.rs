@@ -57,12 +57,12 @@ pub(super) fn context(
     Ok(context)
 }
 
-fn parse_json(field: &str, text: &str) -> Result<serde_json::Value, WireError> {
+pub(super) fn parse_json(field: &str, text: &str) -> Result<serde_json::Value, WireError> {
     serde_json::from_str(text)
         .map_err(|error| WireError::new(field, format!("is not JSON: {error}"), "write Cedar JSON"))
 }
 
-fn json_limits(limits: &Limits) -> JsonLimits {
+pub(super) fn json_limits(limits: &Limits) -> JsonLimits {
     JsonLimits {
         depth_max: limits.depth_max,
         values_max: limits.values_max,
@@ -190,13 +190,13 @@ pub fn response(
         advice: decision.advice().map(str::to_owned).collect(),
         cause: cause.into(),
         revisions: Some(v1::Revisions {
-            policy: active.policy_revision.clone(),
-            directory: active.directory_revision.clone(),
+            policy: active.policies.revision.clone(),
+            directory: active.view.revision().to_string(),
         }),
         keep_for: (!answer.keep_for.is_zero())
             .then(|| prost_types::Duration::try_from(answer.keep_for).ok())
             .flatten(),
-        cached: false,
+        cached: answer.cached,
         explanation: explanation.map(write_explanation),
     }
 }

@@ -18,6 +18,7 @@ fn help() {
     Commands:
       serve        Answer requests over gRPC
       check        Ask one question, and be told why
+      directory    See and change the entities and links of a server
       validate     Find the mistakes in a policy directory
       config       Show the configuration, and what can be configured
       completions  Print the completions of a shell
@@ -45,6 +46,7 @@ fn help() {
       deodar check --policies policies/ --principal 'User::"alice"' \
           --action 'Action::"read"' --resource 'Doc::"plan"'
       deodar serve                      answer over gRPC on 127.0.0.1:8470
+      deodar directory stats            what entities and links the server has
       deodar config show                what is configured, and where each value comes from
 
     Exit codes: 0 yes, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies, 5 tests failed

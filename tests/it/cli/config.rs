@@ -36,6 +36,21 @@ fn every_value_is_shown_with_its_origin() {
     policies.files_max                 20000                       default
     policies.total_bytes_max           512MiB                      default
     policies.depth_max                 16                          default
+    directory.path                     deodar-data/directory       default
+    directory.retain                   1000000                     default
+    directory.on_schema_conflict       reject                      default
+    directory.entity_bytes_max         64KiB                       default
+    directory.attributes_max           256                         default
+    directory.tags_max                 1024                        default
+    directory.parents_max              256                         default
+    directory.depth_max                32                          default
+    directory.writes_waiting_max       10000                       default
+    directory.operations_max           10000                       default
+    directory.page_max                 1000                        default
+    directory.watches_max              1000                        default
+    cache.bytes_max                    64MiB                       default
+    cache.stamps                       1048576                     default
+    cache.skip_actions                 (none)                      default
     decision.time_resolution           1s                          default
     decision.trust_caller_time         false                       default
     decision.keep_for                  0s                          default

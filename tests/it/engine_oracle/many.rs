@@ -1,12 +1,14 @@
 //! Many policies: the index finds all that match, and they are what Cedar finds.
 
+use std::sync::Arc;
+
 use cedar_policy_core::ast::EntityUID;
 use deodar::engine::index::Index;
-use deodar::engine::scope::Ancestors;
+use deodar::engine::named::Named;
+use deodar::engine::named::Probe;
 use deodar::engine::scope::Parties;
 use deodar::engine::scope::Party;
 use deodar::engine::scope::Scope;
-use deodar::engine::scope::uid_atom;
 use proptest::prop_assert;
 use proptest::prop_assert_eq;
 use proptest::proptest;
@@ -92,20 +94,23 @@ fn check(world: &World) -> Result<(), proptest::test_runner::TestCaseError> {
     for ask in &world.asks {
         let query = query(ask);
         prop_assert_eq!(engine.answer(&query), oracle.answer(ask, &entities));
-        let above = |uid: &EntityUID| -> Box<Ancestors> {
+        let above = |uid: &EntityUID| -> Vec<Named> {
             let core: &cedar_policy_core::entities::Entities = entities.as_ref();
             let entity = core.iter().find(|entity| entity.uid() == uid);
             entity
                 .into_iter()
                 .flat_map(cedar_policy_core::ast::Entity::ancestors)
-                .map(|uid| (uid_atom(uid), uid.clone()))
+                .map(|uid| Named::new(Arc::new(uid.clone())))
                 .collect()
         };
-        let ancestors = [&query.principal, &query.action, &query.resource].map(|uid| above(uid));
+        let above = [&query.principal, &query.action, &query.resource].map(|uid| above(uid));
+        let ancestors = above
+            .each_ref()
+            .map(|named| named.iter().collect::<Vec<&Named>>());
         let parties = Parties {
-            principal: Party::new(&query.principal, &ancestors[0]),
-            action: Party::new(&query.action, &ancestors[1]),
-            resource: Party::new(&query.resource, &ancestors[2]),
+            principal: Party::new(Probe::new(&query.principal), &ancestors[0]),
+            action: Party::new(Probe::new(&query.action), &ancestors[1]),
+            resource: Party::new(Probe::new(&query.resource), &ancestors[2]),
         };
         let mut found = Vec::new();
         index.candidates(&parties, &mut found);
@@ -149,9 +154,9 @@ fn a_crowd_is_split_by_the_other_party() {
         named("Action", "read"),
     );
     let parties = Parties {
-        principal: Party::new(&group, &[]),
-        action: Party::new(&action, &[]),
-        resource: Party::new(&folder, &[]),
+        principal: Party::new(Probe::new(&group), &[]),
+        action: Party::new(Probe::new(&action), &[]),
+        resource: Party::new(Probe::new(&folder), &[]),
     };
     let mut found = Vec::new();
     index.candidates(&parties, &mut found);

@@ -261,7 +261,7 @@ fn ask(d: &mut Dice, has_schema: bool, with_carried: bool) -> Ask {
 
 /// `may_cycle`: parents in any direction, and not only along the order in
 /// which types and ids are listed.
-fn thing(d: &mut Dice, uid: &Uid, has_schema: bool, may_cycle: bool) -> Thing {
+pub fn thing(d: &mut Dice, uid: &Uid, has_schema: bool, may_cycle: bool) -> Thing {
     let mut thing = Thing::default();
     for name in expr_attributes() {
         if d.chance(1, 2) {

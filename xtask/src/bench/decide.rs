@@ -59,7 +59,8 @@ pub(crate) fn instructions() -> Result<Instructions, String> {
     }
 }
 
-fn bench(name: &str, arguments: &[&str]) -> Result<String, String> {
+/// Runs a benchmark of the package; gives what it prints.
+pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<String, String> {
     let mut cargo = Command::new("cargo");
     cargo
         .args(["bench", "--bench", name])

@@ -1,6 +1,7 @@
 //! Where and when something was measured.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -78,4 +79,20 @@ pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String, String
         ));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The kind of file system that a path is on, and its device.
+pub(crate) fn disk(path: &Path) -> Result<String, String> {
+    let path = fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mounts = read("/proc/mounts")?;
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?, words.next()?, words.next()?))
+    });
+    // Of two mounts at one place, the later one is seen.
+    let (device, _, kind) = mounts
+        .filter(|(_, place, _)| path.starts_with(place))
+        .max_by_key(|(_, place, _)| place.len())
+        .ok_or_else(|| format!("{}: on no file system", path.display()))?;
+    Ok(format!("{kind} on {device}"))
 }

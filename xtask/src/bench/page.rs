@@ -5,6 +5,8 @@ use std::fs;
 
 use super::decide::Decides;
 use super::decide::Instructions;
+use super::directory::Directories;
+use super::import::Imports;
 use super::machine::Machine;
 use super::reload::Reloads;
 use super::results;
@@ -14,6 +16,7 @@ use super::server::Rounds;
 use super::start::Starts;
 
 mod budgets;
+mod directory;
 mod tables;
 
 /// What is known of causes, by hand.
@@ -26,6 +29,8 @@ pub(super) struct Results {
     pub(super) server: Option<Kept<Rounds>>,
     pub(super) start: Option<Kept<Starts>>,
     pub(super) reload: Option<Kept<Reloads>>,
+    pub(super) directory: Option<Kept<Directories>>,
+    pub(super) import: Option<Kept<Imports>>,
 }
 
 /// Writes the page anew.
@@ -36,6 +41,8 @@ pub(crate) fn write() -> Result<(), String> {
         server: results::read("server"),
         start: results::read("start"),
         reload: results::read("reload"),
+        directory: results::read("directory"),
+        import: results::read("import"),
     };
     let path = root().join("docs/performance.md");
     fs::create_dir_all(root().join("docs")).map_err(|error| error.to_string())?;
@@ -59,6 +66,13 @@ fn page(results: &Results) -> String {
     if let Some(reload) = &results.reload {
         page.push_str(&tables::reload(&reload.measured));
     }
+    if let Some(directory) = &results.directory {
+        page.push_str(&directory::directory(&directory.measured));
+        page.push_str(&directory::caches(&directory.measured));
+    }
+    if let Some(import) = &results.import {
+        page.push_str(&directory::import(&import.measured));
+    }
     page.push('\n');
     page.push_str(COMMENTARY);
     page.push_str(&machines(results));
@@ -72,11 +86,13 @@ const HEAD: &str = "\
 
 Every number on this page was measured by `cargo xtask bench`; nothing is typed by hand. Server, load
 generator and the server it is compared with are separate processes on one machine. Ratios are medians of
-rounds in which the two servers took turns, so that a busy machine slows both.
+rounds in which the servers took turns, so that a busy machine slows all of them.
 
 The **echo** is a bare tonic server of the same service and the same messages: it decodes the request, clones
 an answer that Deodar gave before, and sends it. It decides nothing. CPU is user and system time of the server
-process, divided by calls.
+process, divided by calls. Deodar runs beside it twice: as it is configured by default, and with its decision
+cache switched off (`cache.bytes_max = 0`). Both keep their directory in memory; nothing is written to it while
+they are asked.
 
 ";
 
@@ -91,6 +107,11 @@ fn machines(results: &Results) -> String {
         ("server", results.server.as_ref().map(|kept| &kept.machine)),
         ("start", results.start.as_ref().map(|kept| &kept.machine)),
         ("reload", results.reload.as_ref().map(|kept| &kept.machine)),
+        (
+            "directory",
+            results.directory.as_ref().map(|kept| &kept.machine),
+        ),
+        ("import", results.import.as_ref().map(|kept| &kept.machine)),
     ];
     let mut text = String::from(
         "\n## Where this was measured\n\n| section | date | commit | machine | compiler | load average at the end |\n|---|---|---|---|---|---|\n",

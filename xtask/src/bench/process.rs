@@ -1,13 +1,18 @@
 //! Processes that are measured: started, looked at, stopped.
 
 use std::fs;
+use std::io::Read as _;
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::questions;
 use super::root;
@@ -17,6 +22,8 @@ pub(crate) struct Process {
     child: Child,
     /// Where it serves gRPC.
     pub(crate) address: String,
+    /// Where it tells whether it is ready.
+    http: String,
 }
 
 impl Drop for Process {
@@ -31,6 +38,28 @@ impl Process {
         self.child.id()
     }
 
+    /// Ends it with a signal, and waits until it is gone.
+    pub(crate) fn end(&mut self, signal: &str) -> Result<(), String> {
+        let signal = format!("-{signal}");
+        succeed(Command::new("kill").args([&signal, &self.pid().to_string()]))?;
+        self.child
+            .wait()
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Waits until it says that it is ready; looks every two milliseconds.
+    pub(crate) fn wait_until_ready(&self) -> Result<(), String> {
+        let give_up = Instant::now() + Duration::from_secs(120);
+        while !is_ready(&self.http).unwrap_or(false) {
+            if Instant::now() > give_up {
+                return Err("the server never was ready".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
     /// Resident memory in MiB.
     pub(crate) fn rss_mib(&self) -> Result<f64, String> {
         let path = format!("/proc/{}/status", self.pid());
@@ -40,6 +69,14 @@ impl Process {
         kib.map(|kib| kib / 1024.0)
             .ok_or_else(|| "no VmRSS".to_owned())
     }
+}
+
+fn is_ready(http: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(http)?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: deodar\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1 200"))
 }
 
 /// Builds what is measured, as it is released.
@@ -76,6 +113,15 @@ pub(crate) fn target() -> PathBuf {
     root().join("target")
 }
 
+/// A directory of this run on the disk of the repository: the one of temporary
+/// files may be in memory.
+pub(crate) fn scratch(prefix: &str) -> Result<tempfile::TempDir, String> {
+    let below = target().join("bench");
+    let made = fs::create_dir_all(&below)
+        .and_then(|()| tempfile::Builder::new().prefix(prefix).tempdir_in(&below));
+    made.map_err(|error| format!("{}: {error}", below.display()))
+}
+
 /// A copy of the reference policies with the devices that batches ask about.
 pub(crate) fn policies() -> Result<tempfile::TempDir, String> {
     let copy = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -107,17 +153,23 @@ fn copy_directory(from: &Path, to: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Starts Deodar on these policies.
-pub(crate) fn deodar(policies: &Path) -> Result<Process, String> {
-    let address = free_address()?;
+/// Keeps entities in memory.
+pub(crate) const MEMORY: (&str, &str) = ("DEODAR_DIRECTORY__PATH", "memory");
+/// Makes every decision anew.
+pub(crate) const NO_CACHE: (&str, &str) = ("DEODAR_CACHE__BYTES_MAX", "0");
+
+/// Starts Deodar on these policies. Where its directory is has to be said.
+pub(crate) fn deodar(policies: &Path, settings: &[(&str, &str)]) -> Result<Process, String> {
+    let (address, http) = (free_address()?, free_address()?);
     let mut command = Command::new(target().join("release/deodar"));
     command
         .arg("serve")
         .env("DEODAR_SERVER__GRPC", &address)
-        .env("DEODAR_SERVER__HTTP", free_address()?)
+        .env("DEODAR_SERVER__HTTP", &http)
         .env("DEODAR_POLICIES__PATH", policies)
-        .env("DEODAR_LOG__LEVEL", "warn");
-    start(command, address)
+        .env("DEODAR_LOG__LEVEL", "warn")
+        .envs(settings.iter().copied());
+    start(command, address, http)
 }
 
 /// Starts the echo server with the answers in this file.
@@ -125,15 +177,19 @@ pub(crate) fn echo(answers: &Path) -> Result<Process, String> {
     let address = free_address()?;
     let mut command = Command::new(target().join("release/xtask"));
     command.args(["bench", "echo", &address]).arg(answers);
-    start(command, address)
+    start(command, address, String::new())
 }
 
-fn start(mut command: Command, address: String) -> Result<Process, String> {
+fn start(mut command: Command, address: String, http: String) -> Result<Process, String> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let child = command
         .spawn()
         .map_err(|error| format!("{command:?}: {error}"))?;
-    Ok(Process { child, address })
+    Ok(Process {
+        child,
+        address,
+        http,
+    })
 }
 
 fn free_address() -> Result<String, String> {

@@ -61,6 +61,16 @@ pub(crate) fn batch() -> v1::BatchAuthorizeRequest {
     }
 }
 
+/// A question about the first of the devices that `cargo xtask devices` makes.
+pub(crate) fn of_generated() -> v1::AuthorizeRequest {
+    request(
+        ("Org::User", "user-000000"),
+        ("Iot::Action", "read"),
+        ("Iot::Device", "device-0000000"),
+        Some(session()),
+    )
+}
+
 /// The added devices as Cedar's JSON.
 pub(crate) fn devices() -> String {
     let device = |number| {

@@ -48,7 +48,7 @@ pub(crate) struct Reloads {
 pub(crate) fn measure(effort: Effort) -> Result<Reloads, String> {
     let policies = process::policies()?;
     process::put(policies.path(), "policies/generated.cedar", &text(0))?;
-    let deodar = process::deodar(policies.path())?;
+    let deodar = process::deodar(policies.path(), &[process::MEMORY])?;
     let program = process::target().join("release/xtask");
     let repetitions = effort.repetitions.min(5).to_string();
     let path = policies.path().to_string_lossy();

@@ -1,10 +1,11 @@
-//! Deodar and the echo server under load, in turn.
+//! Deodar with its cache and without, and the echo server, under load in turn.
 
 use std::fs;
 
 use prost::Message as _;
 use serde::Deserialize;
 use serde::Serialize;
+use tonic::transport::Channel;
 
 use super::Effort;
 use super::load;
@@ -16,23 +17,48 @@ use super::process;
 use super::process::Process;
 use super::questions;
 use super::v1;
+use super::v1::authorization_service_client::AuthorizationServiceClient;
 
-/// The same load on both servers, one after the other.
+/// The same load on all servers, one after the other.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Pair {
+pub(crate) struct Turn {
     pub(crate) echo: Measured,
-    pub(crate) deodar: Measured,
+    /// Deodar as it is configured by default.
+    pub(crate) cached: Measured,
+    /// Deodar without its decision cache.
+    pub(crate) uncached: Measured,
 }
 
 /// All rounds, by what was asked.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Rounds {
-    pub(crate) unary: Vec<Pair>,
-    pub(crate) single: Vec<Pair>,
-    pub(crate) batch: Vec<Pair>,
-    pub(crate) stream: Vec<Pair>,
+    pub(crate) unary: Vec<Turn>,
+    pub(crate) single: Vec<Turn>,
+    pub(crate) batch: Vec<Turn>,
+    pub(crate) stream: Vec<Turn>,
+    pub(crate) answers: Answers,
+}
+
+/// What the answers are.
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Answers {
     /// Bytes of an answer of the mix, on average.
-    pub(crate) answer_bytes: usize,
+    pub(crate) bytes: usize,
+    /// Questions of the mix.
+    pub(crate) mix: usize,
+    /// Those that come from the cache when they are asked again.
+    pub(crate) mix_cached: usize,
+    /// Questions of a batch.
+    pub(crate) batch: usize,
+    /// Those that come from the cache when they are asked again.
+    pub(crate) batch_cached: usize,
+}
+
+/// The servers.
+struct Servers {
+    echo: Process,
+    cached: Process,
+    uncached: Process,
 }
 
 const UNARY: (Mode, usize, usize) = (Mode::Unary, 4, 8);
@@ -40,33 +66,45 @@ const SINGLE: (Mode, usize, usize) = (Mode::Unary, 1, 1);
 const BATCH: (Mode, usize, usize) = (Mode::Batch, 2, 2);
 const STREAM: (Mode, usize, usize) = (Mode::Stream { window: 256 }, 2, 1);
 
-/// Measures both servers, round by round.
+/// Measures the servers, round by round.
 pub(crate) fn measure(effort: Effort) -> Result<Rounds, String> {
     let policies = process::policies()?;
-    let deodar = process::deodar(policies.path())?;
-    let answers = policies.path().join("answers.bin");
-    let (recorded, answer_bytes) = record(&deodar.address)?;
-    fs::write(&answers, recorded).map_err(|error| error.to_string())?;
-    let echo = process::echo(&answers)?;
+    let cached = process::deodar(policies.path(), &[process::MEMORY])?;
+    let uncached = process::deodar(policies.path(), &[process::MEMORY, process::NO_CACHE])?;
+    let file = policies.path().join("answers.bin");
+    let (recorded, answers) = record(&cached.address)?;
+    let (_, anew) = record(&uncached.address)?;
+    if anew.mix_cached + anew.batch_cached > 0 {
+        return Err("the server without a cache gave cached answers".to_owned());
+    }
+    fs::write(&file, recorded).map_err(|error| error.to_string())?;
+    let servers = Servers {
+        echo: process::echo(&file)?,
+        cached,
+        uncached,
+    };
     let mut rounds = Rounds {
-        answer_bytes,
+        answers,
         ..Rounds::default()
     };
     for round in 1..=effort.rounds {
-        rounds.unary.push(pair(&echo, &deodar, UNARY, effort)?);
-        rounds.single.push(pair(&echo, &deodar, SINGLE, effort)?);
-        rounds.batch.push(pair(&echo, &deodar, BATCH, effort)?);
-        rounds.stream.push(pair(&echo, &deodar, STREAM, effort)?);
-        for (name, pairs) in [
+        let turn = |what| servers.turn(what, effort);
+        rounds.unary.push(turn(UNARY)?);
+        rounds.single.push(turn(SINGLE)?);
+        rounds.batch.push(turn(BATCH)?);
+        rounds.stream.push(turn(STREAM)?);
+        for (name, turns) in [
             ("unary", &rounds.unary),
             ("batch", &rounds.batch),
             ("stream", &rounds.stream),
         ] {
-            if let Some(Pair { echo, deodar }) = pairs.last() {
-                let (echo, deodar) = (echo.cpu_us, deodar.cpu_us);
+            if let Some(turn) = turns.last() {
+                let echo = turn.echo.cpu_us;
+                let against = |measured: Measured| measured.cpu_us / echo;
                 eprintln!(
-                    "round {round} {name}: echo {echo:.2} us, deodar {deodar:.2} us, x {:.2}",
-                    deodar / echo
+                    "round {round} {name}: echo {echo:.2} us, cached x {:.2}, not cached x {:.2}",
+                    against(turn.cached),
+                    against(turn.uncached)
                 );
             }
         }
@@ -74,28 +112,30 @@ pub(crate) fn measure(effort: Effort) -> Result<Rounds, String> {
     Ok(rounds)
 }
 
-fn pair(
-    echo: &Process,
-    deodar: &Process,
-    (mode, connections, streams): (Mode, usize, usize),
-    effort: Effort,
-) -> Result<Pair, String> {
-    let of = |server: &Process| {
-        let (warm_seconds, seconds) = (effort.seconds / 4.0, effort.seconds);
-        let load = Load {
-            mode,
-            connections,
-            streams,
-            warm_seconds,
-            seconds,
-            pid: server.pid(),
+impl Servers {
+    fn turn(
+        &self,
+        (mode, connections, streams): (Mode, usize, usize),
+        effort: Effort,
+    ) -> Result<Turn, String> {
+        let of = |server: &Process| {
+            let (warm_seconds, seconds) = (effort.seconds / 4.0, effort.seconds);
+            let load = Load {
+                mode,
+                connections,
+                streams,
+                warm_seconds,
+                seconds,
+                pid: server.pid(),
+            };
+            under(&server.address, load)
         };
-        under(&server.address, load)
-    };
-    Ok(Pair {
-        echo: of(echo)?,
-        deodar: of(deodar)?,
-    })
+        Ok(Turn {
+            echo: of(&self.echo)?,
+            cached: of(&self.cached)?,
+            uncached: of(&self.uncached)?,
+        })
+    }
 }
 
 /// Runs the load generator in a process of its own.
@@ -113,39 +153,63 @@ fn under(address: &str, load: Load) -> Result<Measured, String> {
     Ok(measured)
 }
 
-/// The answers that Deodar gives, checked, as the echo server reads them.
-fn record(address: &str) -> Result<(Vec<u8>, usize), String> {
+/// The answers that Deodar gives when it is asked again, checked, as the echo
+/// server reads them.
+fn record(address: &str) -> Result<(Vec<u8>, Answers), String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let mut client = load::connect(address).await?;
-        let mut mix = v1::BatchAuthorizeResponse::default();
-        let mut bytes = 0;
-        for question in questions::mix() {
-            let asked = format!(
-                "{:?} {:?}",
-                question.request.principal, question.request.action
-            );
-            let answer = client.authorize(question.request).await;
-            let answer = answer.map_err(|status| status.to_string())?.into_inner();
-            if (answer.decision() == v1::Decision::Allow) != question.allowed {
-                return Err(format!(
-                    "{asked}: not the decision that the benchmark expects: {answer:?}"
-                ));
-            }
-            bytes += answer.encoded_len();
-            let result = Some(v1::batch_authorize_item::Result::Response(answer));
-            mix.items.push(v1::BatchAuthorizeItem { result });
-        }
-        let batch = client.batch_authorize(questions::batch()).await;
-        let batch = batch.map_err(|status| status.to_string())?.into_inner();
-        let bytes = bytes / mix.items.len().max(1);
-        Ok((
-            [
-                mix.encode_length_delimited_to_vec(),
-                batch.encode_length_delimited_to_vec(),
-            ]
-            .concat(),
-            bytes,
-        ))
+        ask(&mut client).await?;
+        let (mix, batch) = ask(&mut client).await?;
+        let given = |of: &v1::BatchAuthorizeResponse| of.items.iter().filter_map(answer).count();
+        let cached = |of: &v1::BatchAuthorizeResponse| {
+            let answers = of.items.iter().filter_map(answer);
+            answers.filter(|answer| answer.cached).count()
+        };
+        let bytes = mix.items.iter().filter_map(answer);
+        let answers = Answers {
+            bytes: bytes.map(|answer| answer.encoded_len()).sum::<usize>() / mix.items.len().max(1),
+            mix: given(&mix),
+            mix_cached: cached(&mix),
+            batch: given(&batch),
+            batch_cached: cached(&batch),
+        };
+        let recorded = [
+            mix.encode_length_delimited_to_vec(),
+            batch.encode_length_delimited_to_vec(),
+        ];
+        Ok((recorded.concat(), answers))
     })
+}
+
+fn answer(item: &v1::BatchAuthorizeItem) -> Option<&v1::AuthorizeResponse> {
+    match item.result.as_ref()? {
+        v1::batch_authorize_item::Result::Response(answer) => Some(answer),
+        v1::batch_authorize_item::Result::Error(_) => None,
+    }
+}
+
+/// Asks the mix and a batch once.
+async fn ask(
+    client: &mut AuthorizationServiceClient<Channel>,
+) -> Result<(v1::BatchAuthorizeResponse, v1::BatchAuthorizeResponse), String> {
+    let mut mix = v1::BatchAuthorizeResponse::default();
+    for question in questions::mix() {
+        let asked = format!(
+            "{:?} {:?}",
+            question.request.principal, question.request.action
+        );
+        let answer = client.authorize(question.request).await;
+        let answer = answer.map_err(|status| status.to_string())?.into_inner();
+        if (answer.decision() == v1::Decision::Allow) != question.allowed {
+            return Err(format!(
+                "{asked}: not the decision that the benchmark expects: {answer:?}"
+            ));
+        }
+        let result = Some(v1::batch_authorize_item::Result::Response(answer));
+        mix.items.push(v1::BatchAuthorizeItem { result });
+    }
+    let batch = client.batch_authorize(questions::batch()).await;
+    let batch = batch.map_err(|status| status.to_string())?.into_inner();
+    Ok((mix, batch))
 }

@@ -30,7 +30,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Starts, String> {
     };
     for _ in 0..effort.repetitions {
         let started = Instant::now();
-        let deodar = process::deodar(policies.path())?;
+        let deodar = process::deodar(policies.path(), &[process::MEMORY])?;
         runtime.block_on(answered(&deodar.address))?;
         starts
             .milliseconds

@@ -4,17 +4,52 @@ use std::fmt::Write as _;
 
 use super::Results;
 use crate::bench::decide::Decides;
+use crate::bench::load::Measured;
+use crate::bench::reload::Reloads;
 use crate::bench::results::median;
-use crate::bench::server::Pair;
+use crate::bench::server::Rounds;
+use crate::bench::server::Turn;
+use crate::bench::start::Starts;
+
+mod directory;
 
 /// One promise, and what was measured of it.
-struct Budget {
-    what: &'static str,
-    limit: f64,
-    measured: f64,
-    unit: &'static str,
+pub(super) struct Budget {
+    pub(super) what: String,
+    pub(super) limit: f64,
+    pub(super) measured: f64,
+    pub(super) unit: &'static str,
     /// Whether more is better.
-    at_least: bool,
+    pub(super) at_least: bool,
+}
+
+/// A promise that something is not more than a limit.
+pub(super) fn most(
+    what: impl Into<String>,
+    limit: f64,
+    unit: &'static str,
+    measured: f64,
+) -> Budget {
+    Budget {
+        what: what.into(),
+        limit,
+        measured,
+        unit,
+        at_least: false,
+    }
+}
+
+/// A promise that something is not less than a limit.
+pub(super) fn least(
+    what: impl Into<String>,
+    limit: f64,
+    unit: &'static str,
+    measured: f64,
+) -> Budget {
+    Budget {
+        at_least: true,
+        ..most(what, limit, unit, measured)
+    }
 }
 
 /// The table of budgets.
@@ -64,109 +99,153 @@ pub(super) fn short(number: f64) -> String {
     }
 }
 
-/// The median of a ratio that is taken round by round.
-pub(super) fn ratio(pairs: &[Pair]) -> f64 {
-    median(
-        pairs
-            .iter()
-            .map(|pair| pair.deodar.cpu_us / pair.echo.cpu_us),
-    )
+/// The median of a server's CPU against the echo's, taken round by round.
+pub(super) fn ratio(turns: &[Turn], of: impl Fn(&Turn) -> Measured) -> f64 {
+    median(turns.iter().map(|turn| of(turn).cpu_us / turn.echo.cpu_us))
 }
 
 fn budgets(results: &Results) -> Vec<Budget> {
-    let most = |what, limit, unit, measured| Budget {
-        what,
-        limit,
-        measured,
-        unit,
-        at_least: false,
-    };
     let mut budgets = Vec::new();
-    if let Some(server) = results.server.as_ref().map(|kept| &kept.measured) {
-        let per_decision = |pair: &Pair| pair.deodar.cpu_us / 100.0;
-        budgets.push(most(
-            "Authorize, not cached, CPU against the echo",
+    if let Some(rounds) = &results.server {
+        budgets.extend(server(&rounds.measured));
+    }
+    if let Some(kept) = &results.decide {
+        budgets.extend(decide(&kept.measured));
+    }
+    if let Some(kept) = &results.reload {
+        budgets.extend(reload(&kept.measured));
+    }
+    if let Some(kept) = &results.start {
+        budgets.extend(start(&kept.measured));
+    }
+    if let Some(kept) = &results.directory {
+        budgets.extend(directory::directory(&kept.measured));
+    }
+    if let Some(kept) = &results.import {
+        budgets.extend(directory::import(&kept.measured));
+    }
+    budgets
+}
+
+fn server(rounds: &Rounds) -> Vec<Budget> {
+    let cached = |turn: &Turn| turn.cached;
+    let uncached = |turn: &Turn| turn.uncached;
+    let anew = ratio(&rounds.unary, uncached);
+    let per_decision = |of: fn(&Turn) -> Measured| {
+        let turns = rounds.batch.iter();
+        median(turns.map(|turn| of(turn).cpu_us / 100.0))
+    };
+    let streamed = |of: fn(&Turn) -> Measured| {
+        let turns = rounds.unary.iter().zip(&rounds.stream);
+        median(turns.map(|(unary, stream)| of(unary).cpu_us / of(stream).cpu_us))
+    };
+    vec![
+        most(
+            "Authorize, cache hit, CPU against the echo",
+            1.25,
+            " x",
+            ratio(&rounds.unary, cached),
+        ),
+        most(
+            "Authorize, not cached, CPU against the echo: as promised for the policies alone",
             1.4,
             " x",
-            ratio(&server.unary),
-        ));
-        budgets.push(most(
-            "BatchAuthorize of 100, server CPU a decision",
+            anew,
+        ),
+        most(
+            "the same: as promised with the directory and the cache",
+            1.45,
+            " x",
+            anew,
+        ),
+        most(
+            "BatchAuthorize of 100, cached, server CPU a decision",
+            1.0,
+            " us",
+            per_decision(cached),
+        ),
+        most(
+            "BatchAuthorize of 100, not cached, server CPU a decision",
             4.0,
             " us",
-            median(server.batch.iter().map(per_decision)),
-        ));
-        let rounds = server.unary.iter().zip(&server.stream);
-        budgets.push(Budget {
-            what: "StreamAuthorize, decisions per CPU second against Authorize",
-            limit: 3.0,
-            measured: median(
-                rounds.map(|(unary, stream)| unary.deodar.cpu_us / stream.deodar.cpu_us),
-            ),
-            unit: " x",
-            at_least: true,
-        });
-    }
-    if let Some(decide) = results.decide.as_ref().map(|kept| &kept.measured) {
-        let sizes = ["100", "1000", "10000", "100000"];
-        let medians = || sizes.iter().filter_map(|size| of(decide, "deodar", size));
-        let (least, worst) = (
-            medians().fold(f64::MAX, f64::min),
-            medians().fold(0.0, f64::max),
-        );
-        budgets.push(most(
+            per_decision(uncached),
+        ),
+        least(
+            "StreamAuthorize, cached, decisions per CPU second against Authorize",
+            3.0,
+            " x",
+            streamed(cached),
+        ),
+        least(
+            "StreamAuthorize, not cached, decisions per CPU second against Authorize",
+            3.0,
+            " x",
+            streamed(uncached),
+        ),
+    ]
+}
+
+fn decide(decide: &Decides) -> Vec<Budget> {
+    let sizes = ["100", "1000", "10000", "100000"];
+    let medians = || sizes.iter().filter_map(|size| of(decide, "deodar", size));
+    let (fastest, slowest) = (
+        medians().fold(f64::MAX, f64::min),
+        medians().fold(0.0, f64::max),
+    );
+    let mut budgets = vec![
+        most(
             "a decision in process, the slowest of 100 to 100,000 policies",
             3.0,
             " us",
-            worst,
-        ));
-        budgets.push(most(
+            slowest,
+        ),
+        most(
             "the slowest of these against the fastest",
             1.5,
             " x",
-            worst / least,
-        ));
-        if let Some(compile) = of(decide, "compile_policies", "10000") {
-            budgets.push(most("compiling 10,000 policies", 2.0, " s", compile / 1e6));
-        }
+            slowest / fastest,
+        ),
+    ];
+    if let Some(compile) = of(decide, "compile_policies", "10000") {
+        budgets.push(most("compiling 10,000 policies", 2.0, " s", compile / 1e6));
     }
-    if let Some(reload) = results.reload.as_ref().map(|kept| &kept.measured) {
-        budgets.push(most(
+    budgets
+}
+
+fn reload(reload: &Reloads) -> Vec<Budget> {
+    let growth = reload.p99_reloading_us as f64 / reload.p99_quiet_us.max(1) as f64;
+    vec![
+        most(
             "reloading 10,000 policies under load",
             2.0,
             " s",
             median(reload.seconds.iter().copied()),
-        ));
-        budgets.push(most(
+        ),
+        most(
             "calls that failed or were answered wrong meanwhile",
             0.0,
             "",
             reload.failed_or_wrong as f64,
-        ));
-        let growth = reload.p99_reloading_us as f64 / reload.p99_quiet_us.max(1) as f64;
-        budgets.push(most(
-            "p99 while reloading against p99 before",
-            2.0,
-            " x",
-            growth,
-        ));
-    }
-    if let Some(start) = results.start.as_ref().map(|kept| &kept.measured) {
-        let milliseconds = median(start.milliseconds.iter().copied());
-        budgets.push(most(
+        ),
+        most("p99 while reloading against p99 before", 2.0, " x", growth),
+    ]
+}
+
+fn start(start: &Starts) -> Vec<Budget> {
+    vec![
+        most(
             "start to the first answer, reference policies",
             300.0,
             " ms",
-            milliseconds,
-        ));
-        budgets.push(most(
+            median(start.milliseconds.iter().copied()),
+        ),
+        most(
             "resident memory when idle",
             40.0,
             " MiB",
             median(start.rss_mib.iter().copied()),
-        ));
-    }
-    budgets
+        ),
+    ]
 }
 
 /// The median of one line of divan's.

@@ -10,21 +10,33 @@ use crate::bench::decide::Instructions;
 use crate::bench::load::Measured;
 use crate::bench::reload::Reloads;
 use crate::bench::results::median;
-use crate::bench::server::Pair;
+use crate::bench::server::Answers;
 use crate::bench::server::Rounds;
+use crate::bench::server::Turn;
 
-/// Both servers, side by side.
+/// The servers, side by side.
 pub(super) fn server(rounds: &Rounds) -> String {
+    let Answers {
+        bytes,
+        mix,
+        mix_cached,
+        batch,
+        batch_cached,
+    } = rounds.answers;
     let mut text = format!(
         "\n## Over gRPC\n\nThe mix is eight questions about the reference policies: half allowed, half denied, most with a session \
-         of five values; an answer has {} bytes on average. Times are of the load generator's closed loop, on the \
+         of five values; an answer has {} bytes on average. Asked again, {} of {} come from the cache, and {} of the {} of a batch. Times are of the load generator's closed loop, on the \
          cores that the server uses too. Medians of {} rounds.\n\n\
          | what | server | CPU us a call | against the echo | calls a second | p50 us | p99 us | p99.9 us |\n\
          |---|---|---|---|---|---|---|---|\n",
-        rounds.answer_bytes,
+        bytes,
+        mix_cached,
+        mix,
+        batch_cached,
+        batch,
         rounds.unary.len(),
     );
-    let kinds: [(&str, &[Pair]); 4] = [
+    let kinds: [(&str, &[Turn]); 4] = [
         ("Authorize, 4 connections with 8 calls each", &rounds.unary),
         (
             "Authorize, one connection, one call at a time",
@@ -39,26 +51,28 @@ pub(super) fn server(rounds: &Rounds) -> String {
             &rounds.stream,
         ),
     ];
-    for (what, pairs) in kinds {
-        row(&mut text, what, "echo", pairs, |pair| pair.echo);
-        row(&mut text, what, "deodar", pairs, |pair| pair.deodar);
+    for (what, turns) in kinds {
+        row(&mut text, (what, "echo"), turns, |turn| turn.echo);
+        row(&mut text, ("", "Deodar, cached"), turns, |turn| turn.cached);
+        row(&mut text, ("", "Deodar, not cached"), turns, |turn| {
+            turn.uncached
+        });
     }
     text
 }
 
 fn row(
     text: &mut String,
-    what: &str,
-    server: &str,
-    pairs: &[Pair],
-    of: impl Fn(&Pair) -> Measured,
+    (what, server): (&str, &str),
+    turns: &[Turn],
+    of: impl Fn(&Turn) -> Measured,
 ) {
     let middle =
-        |value: fn(Measured) -> f64| short(median(pairs.iter().map(|pair| value(of(pair)))));
-    let (what, against) = if server == "echo" {
-        (what, String::new())
+        |value: fn(Measured) -> f64| short(median(turns.iter().map(|turn| value(of(turn)))));
+    let against = if server == "echo" {
+        String::new()
     } else {
-        ("", format!("{} x", short(ratio(pairs))))
+        format!("{} x", short(ratio(turns, &of)))
     };
     writeln!(
         text,

@@ -1,0 +1,17 @@
+//! The directory and the decision cache in front of it.
+
+mod bytes;
+mod changes;
+mod drafts;
+mod facts;
+mod faulty;
+mod full;
+mod isolation;
+mod killed;
+mod lists;
+mod model;
+mod plain;
+mod rules;
+mod site;
+mod stamps_model;
+mod store;
