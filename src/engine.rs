@@ -47,6 +47,7 @@ pub mod stored;
 pub mod strip;
 pub mod value;
 pub mod view;
+mod warm;
 
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,13 @@ impl Reads {
         self.ancestors || self.tags.is_some() || !self.attributes.is_empty()
     }
 
+    /// Whether evaluating this may need further entities, that the attributes or
+    /// tags of this one name.
+    pub fn leads_on(&self) -> bool {
+        self.attributes.values().any(Self::needs_entity)
+            || self.tags.as_deref().is_some_and(Self::needs_entity)
+    }
+
     fn merge(&mut self, other: &Self) {
         self.value |= other.value;
         self.ancestors |= other.ancestors;

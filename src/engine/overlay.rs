@@ -39,8 +39,8 @@ pub(super) struct Overlay {
 /// A merged entity.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Carried {
-    pub(super) attributes: Vec<(SmolStr, Value)>,
-    pub(super) tags: Vec<(SmolStr, Value)>,
+    attributes: Vec<(SmolStr, Value)>,
+    tags: Vec<(SmolStr, Value)>,
     parents: Vec<Named>,
 }
 
@@ -61,7 +61,7 @@ impl Overlay {
             };
             let merged = below.under(entity);
             if let Some(schema) = snapshot.schema() {
-                conform::entity(schema.validator(), &merged.entity(&named))
+                conform::entity(schema.validator(), &merged.with_parents(&named))
                     .map_err(QueryError::Entity)?;
             } else if named.uid().is_action() {
                 let misfit = Misfit::new(
@@ -167,19 +167,26 @@ impl Carried {
         }
     }
 
-    fn entity(&self, named: &Named) -> Entity {
+    /// The entity as Cedar takes it, with its direct parents.
+    fn with_parents(&self, named: &Named) -> Entity {
+        let parents: Vec<&Named> = self.parents.iter().collect();
+        self.entity(named, &parents)
+    }
+
+    /// The entity as Cedar takes it, with these ancestors.
+    pub(super) fn entity(&self, named: &Named, ancestors: &[&Named]) -> Entity {
         let whole = |fields: &[(SmolStr, Value)]| {
             let fields = fields.iter();
             let whole = fields.map(|(name, value)| (name.clone(), value.clone().into()));
             whole.collect::<Vec<(SmolStr, PartialValue)>>()
         };
-        let parents = self.parents.iter();
         Entity::new_with_attr_partial_value(
             EntityUID::clone(named.uid()),
             whole(&self.attributes),
             HashSet::new(),
-            parents
-                .map(|parent| EntityUID::clone(parent.uid()))
+            ancestors
+                .iter()
+                .map(|ancestor| EntityUID::clone(ancestor.uid()))
                 .collect(),
             whole(&self.tags),
         )

@@ -1,6 +1,8 @@
 //! What can be reached from a query: entities of the view, with those that the
 //! request carries laid over them. Everything looked up is noted in the footprint.
 
+use std::sync::Arc;
+
 use cedar_policy_core::ast::EntityUID;
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
@@ -81,14 +83,22 @@ impl<'a> Reach<'a> {
     }
 
     /// A stored entity.
-    pub(super) fn stored(&self, probe: Probe<'_>, footprint: &mut Footprint) -> Option<&'a Stored> {
-        let stored = self.view.get(probe).map(|stored| &**stored);
-        footprint.place(probe.atom, stored);
+    pub(super) fn stored(
+        &self,
+        probe: Probe<'_>,
+        footprint: &mut Footprint,
+    ) -> Option<&'a Arc<Stored>> {
+        let stored = self.view.get(probe);
+        footprint.place(probe.atom, stored.map(|stored| &**stored));
         stored
     }
 
     /// A stored entity whose attributes or tags are read.
-    pub(super) fn body(&self, probe: Probe<'_>, footprint: &mut Footprint) -> Option<&'a Stored> {
+    pub(super) fn body(
+        &self,
+        probe: Probe<'_>,
+        footprint: &mut Footprint,
+    ) -> Option<&'a Arc<Stored>> {
         footprint.add(probe.atom, Half::Body);
         self.stored(probe, footprint)
     }

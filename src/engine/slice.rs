@@ -4,7 +4,7 @@
 //! Cedar's evaluator, with their ancestors where a condition asks for these.
 
 use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::Entity;
@@ -24,26 +24,34 @@ use super::access::Reads;
 use super::access::Root;
 use super::footprint::Footprint;
 use super::named::Named;
-use super::named::Probe;
+use super::overlay::Carried;
 use super::policy::Policy;
 use super::query::Query;
 use super::query::QueryError;
 use super::reach::Reach;
+use super::stored::Stored;
 use super::view::closed;
+use super::warm;
 
 /// Entities being gathered.
 pub(super) struct Slice<'a, 'f> {
     reach: Reach<'a>,
     footprint: &'f mut Footprint,
-    taken: FxHashMap<Named, Taken>,
+    taken: FxHashMap<Named, Taken<'a>>,
     actions: Vec<Arc<Entity>>,
 }
 
 /// An entity that was taken.
-struct Taken {
-    attributes: Vec<(SmolStr, Value)>,
-    tags: Vec<(SmolStr, Value)>,
+struct Taken<'a> {
+    source: Source<'a>,
     wants_ancestors: bool,
+}
+
+/// Where attributes and tags come from: carried ones go before stored ones.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Stored(&'a Arc<Stored>),
+    Carried(&'a Carried),
 }
 
 impl<'a, 'f> Slice<'a, 'f> {
@@ -97,45 +105,72 @@ impl<'a, 'f> Slice<'a, 'f> {
             return Ok(());
         }
         let named = Named::new(Arc::clone(uid));
-        if !self.taken.contains_key(&named) {
-            let Some(taken) = self.take(named.probe())? else {
-                return Ok(());
-            };
-            self.taken.insert(named.clone(), taken);
-        }
-        let Some(taken) = self.taken.get_mut(&named) else {
-            return Ok(());
+        let taken = match self.taken.entry(named.clone()) {
+            Entry::Occupied(taken) => taken.into_mut(),
+            Entry::Vacant(place) => {
+                let stored = self.reach.body(named.probe(), self.footprint);
+                let overlay = self.reach.overlay;
+                let carried = overlay.and_then(|overlay| overlay.get(named.probe()));
+                let source = match (carried, stored) {
+                    (Some(carried), _) => Source::Carried(carried),
+                    (None, Some(stored)) => Source::Stored(stored),
+                    (None, None) => return Ok(()),
+                };
+                place.insert(Taken {
+                    source,
+                    wants_ancestors: false,
+                })
+            }
         };
         taken.wants_ancestors |= reads.ancestors;
-        let onward = onward(taken, reads);
-        for (value, reads) in onward {
-            self.value(&value, reads)?;
+        let source = taken.source;
+        if reads.leads_on() {
+            for (value, reads) in self.onward(&named, source, reads)? {
+                self.value(&value, reads)?;
+            }
         }
         Ok(())
     }
 
-    /// The attributes and tags of an entity, carried ones over stored ones.
-    fn take(&mut self, probe: Probe<'_>) -> Result<Option<Taken>, QueryError> {
-        let stored = self.reach.body(probe, self.footprint);
-        let carried = self.reach.overlay.and_then(|overlay| overlay.get(probe));
-        if let Some(carried) = carried {
-            return Ok(Some(Taken {
-                attributes: carried.attributes.clone(),
-                tags: carried.tags.clone(),
-                wants_ancestors: false,
-            }));
-        }
-        let Some(stored) = stored else {
-            return Ok(None);
+    /// What of an entity leads on to other entities.
+    fn onward<'r>(
+        &self,
+        named: &Named,
+        source: Source<'_>,
+        reads: &'r Reads,
+    ) -> Result<Vec<(Value, &'r Reads)>, QueryError> {
+        let entity = match source {
+            Source::Stored(stored) => self.warm(named, stored, &[])?,
+            Source::Carried(carried) => Arc::new(carried.entity(named, &[])),
         };
-        let (attributes, tags) = stored
-            .unpack(self.reach.snapshot.types())
-            .map_err(|damaged| QueryError::damaged(probe.uid, damaged))?;
-        Ok(Some(Taken {
-            attributes,
-            tags,
-            wants_ancestors: false,
-        }))
+        let mut onward = Vec::new();
+        for (name, reads) in &reads.attributes {
+            if reads.needs_entity()
+                && let Some(PartialValue::Value(value)) = entity.get(name)
+            {
+                onward.push((value.clone(), reads));
+            }
+        }
+        if let Some(reads) = reads.tags.as_deref()
+            && reads.needs_entity()
+        {
+            let tags = entity.tags().filter_map(|(_, value)| match value {
+                PartialValue::Value(value) => Some((value.clone(), reads)),
+                PartialValue::Residual(_) => None,
+            });
+            onward.extend(tags);
+        }
+        Ok(onward)
+    }
+
+    fn warm(
+        &self,
+        named: &Named,
+        stored: &Arc<Stored>,
+        ancestors: &[&Named],
+    ) -> Result<Arc<Entity>, QueryError> {
+        warm::entity(named, stored, ancestors, self.reach.snapshot.types())
+            .map_err(|damaged| QueryError::damaged(named.uid(), damaged))
     }
 
     fn value(&mut self, value: &Value, reads: &Reads) -> Result<(), QueryError> {
@@ -172,47 +207,22 @@ impl<'a, 'f> Slice<'a, 'f> {
         clippy::iter_over_hash_type,
         reason = "they go into another map, which has no order either"
     )]
-    fn entities(self) -> Result<Entities, QueryError> {
-        let mut gathered = self.actions;
-        for (named, taken) in self.taken {
+    fn entities(mut self) -> Result<Entities, QueryError> {
+        let mut gathered = std::mem::take(&mut self.actions);
+        for (named, taken) in std::mem::take(&mut self.taken) {
             let ancestors = if taken.wants_ancestors {
                 self.reach.ancestors(named.probe(), self.footprint)?
             } else {
                 SmallVec::new()
             };
-            let whole = |(name, value)| (name, PartialValue::Value(value));
-            gathered.push(Arc::new(Entity::new_with_attr_partial_value(
-                EntityUID::clone(named.uid()),
-                taken.attributes.into_iter().map(whole),
-                ancestors
-                    .iter()
-                    .map(|ancestor| EntityUID::clone(ancestor.uid()))
-                    .collect(),
-                HashSet::new(),
-                taken.tags.into_iter().map(whole),
-            )));
+            gathered.push(match taken.source {
+                Source::Stored(stored) => self.warm(&named, stored, &ancestors)?,
+                Source::Carried(carried) => Arc::new(carried.entity(&named, &ancestors)),
+            });
         }
         if gathered.is_empty() {
             return Ok(Entities::new());
         }
         closed(gathered).map_err(QueryError::Internal)
     }
-}
-
-/// What of an entity leads on to other entities.
-fn onward<'r>(taken: &Taken, reads: &'r Reads) -> Vec<(Value, &'r Reads)> {
-    let mut onward = Vec::new();
-    for (name, reads) in &reads.attributes {
-        if reads.needs_entity()
-            && let Some((_, value)) = taken.attributes.iter().find(|(found, _)| found == name)
-        {
-            onward.push((value.clone(), reads));
-        }
-    }
-    if let Some(reads) = reads.tags.as_deref()
-        && reads.needs_entity()
-    {
-        onward.extend(taken.tags.iter().map(|(_, value)| (value.clone(), reads)));
-    }
-    onward
 }

@@ -196,3 +196,48 @@ fn with_two_stamps_all_answers_are_right_still() {
         }]);
     }
 }
+
+/// Conditions read ancestors as scopes do, also of entities that did not change
+/// themselves. Seen to fail when an entity made a moment ago is taken without
+/// looking at its ancestors.
+#[test]
+fn a_moved_group_changes_what_conditions_read_of_its_members() {
+    let site = site();
+    site.activate(
+        r#"@id("top") permit (principal, action == Action::"read", resource)
+        when { principal in Group::"top" && (principal has level || true) };"#,
+    );
+    site.write([
+        put("Group::top", &json!({}), &[]),
+        put("Group::mid", &json!({}), &[]),
+        put("User::low", &json!({ "level": 1 }), &["Group::mid"]),
+    ]);
+    assert!(!site.allows("User::low", "Doc::d"));
+    for _ in 0..3 {
+        site.write([join("Group::mid", "Group::top", None)]);
+        assert!(site.allows("User::low", "Doc::d"));
+        site.write([leave("Group::mid", "Group::top")]);
+        assert!(!site.allows("User::low", "Doc::d"));
+    }
+}
+
+/// Seen to fail when an entity made a moment ago is taken by its version.
+#[test]
+fn two_directories_do_not_answer_for_one_another() {
+    let levels = [9, 1];
+    let sites = levels.map(|level| {
+        let site = site();
+        let boss = json!({ "__entity": { "type": "User", "id": "chief" } });
+        site.write([
+            put("User::chief", &json!({ "level": level }), &[]),
+            put("User::own", &json!({ "boss": boss }), &[]),
+        ]);
+        site
+    });
+    for _ in 0..2 {
+        for (site, level) in sites.iter().zip(levels) {
+            let answer = site.ask("User::own", "read", "Doc::d");
+            assert_eq!(answer.decision.is_allow(), level > 5);
+        }
+    }
+}
