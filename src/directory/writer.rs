@@ -64,6 +64,9 @@ const CLOCK: &str = "deodar/clock";
 const SEED: &str = "deodar/seed";
 /// Without anything that ends, the thread looks up so often.
 const IDLE: Duration = Duration::from_mins(1);
+/// A snapshot that is due while another is being written is tried again so much
+/// later.
+const SNAPSHOT_RETRY: Duration = Duration::from_millis(50);
 /// After a failure to remove what ended, it is tried again so much later.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -179,7 +182,7 @@ impl Writer {
     /// Works until nobody can ask any more.
     pub fn run(mut self, commands: &Receiver<Command>) {
         loop {
-            match commands.recv_timeout(self.until_next_end()) {
+            match commands.recv_timeout(self.until_work()) {
                 Ok(command) => self.serve(command, commands),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -500,7 +503,16 @@ impl Writer {
         }
     }
 
-    fn until_next_end(&self) -> Duration {
+    /// When there is something to do without being asked.
+    fn until_work(&self) -> Duration {
+        if self.is_snapshot_due() {
+            // Another one is being written.
+            return SNAPSHOT_RETRY.min(self.until_ending());
+        }
+        self.until_ending()
+    }
+
+    fn until_ending(&self) -> Duration {
         let next = self.state.ends().get_min().map(|(second, _)| *second);
         let Some(next) = next.filter(|_| self.snapshot.is_some()) else {
             return IDLE;
@@ -512,11 +524,14 @@ impl Writer {
         Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(IDLE)
     }
 
+    fn is_snapshot_due(&self) -> bool {
+        self.tail >= self.keep.snapshot_every.max(self.state.view.len() / 2)
+    }
+
     /// Snapshots are written by a thread of their own, from a state that no
     /// longer changes.
     fn snapshot_if_due(&mut self) {
-        let is_due = self.tail >= self.keep.snapshot_every.max(self.state.view.len() / 2);
-        if !is_due || self.is_broken || !self.shared.begin_snapshot() {
+        if !self.is_snapshot_due() || self.is_broken || !self.shared.begin_snapshot() {
             return;
         }
         self.tail = 0;

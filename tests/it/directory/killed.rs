@@ -17,6 +17,7 @@ use std::sync::Arc;
 use deodar::directory::Options;
 use deodar::directory::log::Embedded;
 use deodar::directory::log::Log;
+use deodar::directory::log::LogError;
 use deodar::directory::log::Memory;
 use deodar::directory::operation::Operation;
 use deodar::directory::revision::Revision;
@@ -97,7 +98,13 @@ fn child_that_writes() {
     let Ok(directory) = std::env::var(WRITE_TO) else {
         return;
     };
-    let log = Embedded::open(Path::new(&directory)).unwrap();
+    // The one before has let go of the log, but may not be done with closing it.
+    let log = loop {
+        match Embedded::open(Path::new(&directory)) {
+            Err(LogError::InUse { .. }) => std::thread::yield_now(),
+            opened => break opened.unwrap(),
+        }
+    };
     let site = Site::on(Arc::new(log), plan()).unwrap();
     let mut out = std::io::stdout();
     let mut number = i64::try_from(site.directory.tip().revision.sequence).unwrap();
