@@ -16,6 +16,7 @@ pub mod codec;
 pub mod dump;
 pub mod error;
 pub mod fit;
+pub mod group;
 pub mod list;
 pub mod load;
 pub mod log;
@@ -346,10 +347,12 @@ impl Directory {
     }
 }
 
+/// The thread that writes lives as long as anybody can ask it.
 fn stopped() -> WriteError {
     WriteError::Store {
-        message: "the server is stopping".to_owned(),
-        hint: "try again with another server".to_owned(),
+        message: "the thread that writes the directory has stopped".to_owned(),
+        hint: "restart the server, and report this with its log: it is a fault of deodar"
+            .to_owned(),
         outcome_unknown: true,
     }
 }

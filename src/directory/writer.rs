@@ -1,7 +1,8 @@
 //! The one thread that changes the directory.
 //!
 //! ```text
-//! writes -> judge, apply, check on a clone -> one durable append for all that wait
+//! writes -> judge, apply, check on a clone -> add the removal of what has ended
+//!        -> one durable append for all that wait
 //!        -> mark what changed, publish the view -> acknowledge
 //! ```
 //!
@@ -17,25 +18,23 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tokio::sync::oneshot;
 
-use super::apply;
 use super::apply::Application;
-use super::apply::judge;
 use super::check::Check;
 use super::check::EntityLimits;
 use super::codec;
 use super::dump;
 use super::error::WriteError;
-use super::error::WriteFault;
 use super::fit;
 use super::fit::Activation;
 use super::fit::Misfits;
-use super::log::BODY_BYTES_MAX;
+use super::group::Group;
+use super::group::Reply;
 use super::log::Head;
 use super::log::Log;
 use super::log::LogError;
 use super::operation::Draft;
 use super::operation::Operation;
-use super::operation::Transaction;
+use super::operation::Second;
 use super::revision::Revision;
 use super::state::State;
 use super::time::Time;
@@ -56,10 +55,6 @@ pub type Publish = Box<dyn Fn(View, &[(Atom, Half)]) + Send>;
 const GROUP_MAX: usize = 1024;
 /// A group is closed when its transactions have so many bytes.
 const GROUP_BYTES: usize = 8 << 20;
-/// So many endings are made durable together.
-const ENDINGS_MAX: usize = 1000;
-/// Who removes what ends, in the log.
-const CLOCK: &str = "deodar/clock";
 /// Who writes the first entities of a new directory, in the log.
 const SEED: &str = "deodar/seed";
 /// Without anything that ends, the thread looks up so often.
@@ -74,7 +69,7 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub enum Command {
     /// Apply a transaction.
-    Write(Draft, oneshot::Sender<Result<Revision, WriteError>>),
+    Write(Draft, Reply),
     /// Fit new policies to the state and put them in force.
     Activate(Activation, oneshot::Sender<Result<Misfits, Misfits>>),
     /// Look at the time.
@@ -109,18 +104,6 @@ pub struct Writer {
     is_broken: bool,
     /// What ended could not be removed; it is tried again in a while.
     is_late: bool,
-}
-
-/// A group of transactions on its way to the log.
-struct Group {
-    state: State,
-    head: Head,
-    millis: i64,
-    bodies: Vec<Vec<u8>>,
-    bytes: usize,
-    operations: usize,
-    changes: Vec<(Atom, Half)>,
-    written: Vec<(oneshot::Sender<Result<Revision, WriteError>>, Revision)>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -217,32 +200,41 @@ impl Writer {
         self.commit(group);
     }
 
+    /// A group that begins with the removal of what has ended, so that no write is
+    /// judged by what is over.
     fn group(&self) -> Group {
-        Group {
-            state: self.state.clone(),
-            head: self.head,
-            millis: self.time.millis(),
-            bodies: Vec::new(),
-            bytes: 0,
-            operations: 0,
-            changes: Vec::new(),
-            written: Vec::new(),
+        let mut group = Group::new(self.state.clone(), self.head, self.time.millis());
+        self.end_due(&mut group);
+        group
+    }
+
+    fn end_due(&self, group: &mut Group) {
+        if let Some(check) = self.check()
+            && let Err(error) = group.end_due(&check, self.time.millis())
+        {
+            events::directory_failed(&error.to_string());
         }
     }
 
-    fn add(
-        &mut self,
-        group: &mut Group,
-        draft: Draft,
-        reply: oneshot::Sender<Result<Revision, WriteError>>,
-    ) {
-        if self.is_broken
-            && let Err(error) = self.mend(group)
-        {
-            reply.send(Err(error)).ok();
-            return;
-        }
-        match self.apply(group, draft, Some(self.operations_max)) {
+    /// What writes are checked against; there is none before the first policies.
+    fn check(&self) -> Option<Check<'_>> {
+        Some(Check {
+            snapshot: self.snapshot.as_ref()?,
+            limits: &self.limits,
+        })
+    }
+
+    fn add(&mut self, group: &mut Group, draft: Draft, reply: Reply) {
+        let mended = if self.is_broken {
+            self.mend(group)
+        } else {
+            Ok(())
+        };
+        let applied = mended.and_then(|()| {
+            let check = self.check().ok_or(WriteError::Busy)?;
+            group.apply(&check, draft, Some(self.operations_max))
+        });
+        match applied {
             Ok(revision) => group.written.push((reply, revision)),
             Err(error) => {
                 reply.send(Err(error)).ok();
@@ -250,61 +242,10 @@ impl Writer {
         }
     }
 
-    /// Applies a draft to the group, whole or not at all. What the server itself
-    /// writes has no limit on operations.
-    fn apply(
-        &self,
-        group: &mut Group,
-        draft: Draft,
-        operations_max: Option<usize>,
-    ) -> Result<Revision, WriteError> {
-        let Some(snapshot) = &self.snapshot else {
-            return Err(WriteError::Busy);
-        };
-        if let Some(max) = operations_max
-            && draft.operations.len() > max
-        {
-            let message = format!("there are more than {max} operations");
-            let hint = "write less at once, or raise `directory.operations_max`";
-            let fault = apply::Wrong::new(message, hint).at("operations");
-            return Err(WriteError::Refused(vec![fault]));
-        }
-        let broken = broken_preconditions(&group.state, &draft);
-        if !broken.is_empty() {
-            return Err(WriteError::Precondition(broken));
-        }
-        let mut trial = group.state.clone();
-        let sequence = group.head.sequence + 1;
-        let check = Check {
-            snapshot,
-            limits: &self.limits,
-        };
-        let (operations, changes) =
-            applied(&mut trial, &check, sequence, draft.operations).map_err(WriteError::Refused)?;
-        let transaction = Transaction {
-            sequence,
-            millis: group.millis,
-            actor: draft.actor,
-            preconditions: draft.preconditions,
-            operations,
-        };
-        let body = codec::encode(&transaction);
-        if body.len() > BODY_BYTES_MAX {
-            let message = format!("has {} bytes, more than {BODY_BYTES_MAX}", body.len());
-            let fault = apply::Wrong::new(message, "write less at once").at("operations");
-            return Err(WriteError::Refused(vec![fault]));
-        }
-        group.head = group.head.after(&body);
-        group.bytes += body.len();
-        group.operations += transaction.operations.len();
-        group.bodies.push(body);
-        group.changes.extend(changes);
-        group.state = trial;
-        Ok(Revision::of(&group.head))
-    }
-
     /// Makes a group durable, puts it in force, and acknowledges it.
-    fn commit(&mut self, group: Group) {
+    fn commit(&mut self, mut group: Group) {
+        // What was written may have ended before it was, or since.
+        self.end_due(&mut group);
         if group.bodies.is_empty() {
             return;
         }
@@ -319,13 +260,20 @@ impl Writer {
             }
             return;
         }
+        let written = std::mem::take(&mut group.written);
+        let (millis, changes) = (group.millis, std::mem::take(&mut group.changes));
+        self.take(group);
+        self.put_in_force(millis, &changes);
+        for (reply, revision) in written {
+            reply.send(Ok(revision)).ok();
+        }
+    }
+
+    /// Goes on from a group that is durable.
+    fn take(&mut self, group: Group) {
         self.state = group.state;
         self.head = group.head;
         self.tail += group.operations;
-        self.put_in_force(group.millis, &group.changes);
-        for (reply, revision) in group.written {
-            reply.send(Ok(revision)).ok();
-        }
     }
 
     /// Makes a group durable. When that fails, the log is opened again, and tells
@@ -338,27 +286,31 @@ impl Writer {
         match self.log.recover() {
             Ok(head) if head == group.head => Ok(()),
             recovered => {
-                self.is_broken = recovered.is_err();
+                // Anything but the log as it was has to be looked at.
+                self.is_broken = recovered.ok() != Some(self.head);
                 Err(error)
             }
         }
     }
 
     fn put_in_force(&mut self, millis: i64, changes: &[(Atom, Half)]) {
-        let revision = Revision::of(&self.head);
         self.name_state();
         (self.publish)(self.state.view.clone(), changes);
-        self.shared.advance(Tip {
-            revision,
+        self.shared.advance(self.tip(millis));
+    }
+
+    fn tip(&self, millis: i64) -> Tip {
+        Tip {
+            revision: Revision::of(&self.head),
             millis,
             state: self.state.clone(),
             snapshot: self.snapshot.clone(),
-        });
+        }
     }
 
     fn name_state(&mut self) {
         let revision = Revision::of(&self.head);
-        let next_end = self.state.ends().get_min().map(|(second, _)| *second);
+        let next_end = self.next_end();
         let view = &mut self.state.view;
         view.reached(revision.sequence, revision.to_string());
         view.ends_next(next_end);
@@ -421,42 +373,45 @@ impl Writer {
         if !misfits.may_activate(on_conflict) {
             return Err(misfits);
         }
-        let before = (self.state.clone(), self.snapshot.clone());
-        self.state = state;
-        self.snapshot = Some(snapshot);
-        if self.head.sequence == 0 && !seed.is_empty() {
-            let mut group = self.group();
-            let seeded = self.apply(
-                &mut group,
-                Draft {
-                    actor: SmolStr::new_static(SEED),
-                    preconditions: Vec::new(),
-                    operations: seed,
-                },
-                None,
-            );
-            let appended = seeded
-                .map_err(|error| Misfits::of_seed(&error))
-                .and_then(|_| {
-                    let appended = self.append(&group);
-                    appended.map_err(|error| Misfits::of_store(&error))
-                });
-            if let Err(misfits) = appended {
-                (self.state, self.snapshot) = before;
-                return Err(misfits);
-            }
-            self.state = group.state;
-            self.head = group.head;
+        let before = (
+            std::mem::replace(&mut self.state, state),
+            self.snapshot.replace(snapshot),
+        );
+        if let Err(misfits) = self.begin(seed) {
+            (self.state, self.snapshot) = before;
+            return Err(misfits);
         }
         self.name_state();
         publish(self.state.view.clone());
-        self.shared.advance(Tip {
-            revision: Revision::of(&self.head),
-            millis: self.time.millis(),
-            state: self.state.clone(),
-            snapshot: self.snapshot.clone(),
-        });
+        self.shared.advance(self.tip(self.time.millis()));
         Ok(misfits)
+    }
+
+    /// Writes the seed of a new directory, and removes what has ended meanwhile.
+    /// When only the latter fails it is tried again later: decisions stop by then.
+    fn begin(&mut self, seed: Vec<Operation>) -> Result<(), Misfits> {
+        let mut group = self.group();
+        let is_seeded = self.head.sequence == 0 && !seed.is_empty();
+        if is_seeded {
+            let draft = Draft {
+                actor: SmolStr::new_static(SEED),
+                preconditions: Vec::new(),
+                operations: seed,
+            };
+            let check = self.check().ok_or(WriteError::Busy);
+            let seeded = check.and_then(|check| group.apply(&check, draft, None));
+            seeded.map_err(|error| Misfits::of_seed(&error))?;
+            self.end_due(&mut group);
+        }
+        if group.bodies.is_empty() {
+            return Ok(());
+        }
+        match self.append(&group) {
+            Ok(()) => self.take(group),
+            Err(error) if is_seeded => return Err(Misfits::of_store(&error)),
+            Err(_) => self.is_late = true,
+        }
+        Ok(())
     }
 
     /// Removes everything whose time has come.
@@ -466,41 +421,26 @@ impl Writer {
         }
         if self.is_broken {
             let mut group = self.group();
-            self.is_late = self.mend(&mut group).is_err();
-            if self.is_late {
+            if self.mend(&mut group).is_err() {
+                self.is_late = true;
                 return;
             }
         }
-        loop {
-            let now = self.time.millis().div_euclid(1000);
-            let due: Vec<_> = self
-                .state
-                .ends()
-                .iter()
-                .take_while(|(second, _)| *second <= now)
-                .take(ENDINGS_MAX)
-                .map(|(_, ending)| ending.clone())
-                .collect();
-            if due.is_empty() {
-                return;
-            }
-            let mut group = self.group();
-            // One by one: what ends can be gone already, with what it was part of.
-            for ending in &due {
-                let draft = Draft {
-                    actor: SmolStr::new_static(CLOCK),
-                    preconditions: Vec::new(),
-                    operations: vec![apply::removal(ending)],
-                };
-                self.apply(&mut group, draft, None).ok();
-            }
+        self.is_late = false;
+        while self.is_ending_due() && !self.is_late {
             let before = self.head.sequence;
-            self.commit(group);
+            self.commit(self.group());
             self.is_late = self.head.sequence == before;
-            if self.is_late {
-                return;
-            }
         }
+    }
+
+    fn is_ending_due(&self) -> bool {
+        let now = self.time.millis().div_euclid(1000);
+        self.next_end().is_some_and(|second| second <= now)
+    }
+
+    fn next_end(&self) -> Option<Second> {
+        self.state.ends().get_min().map(|(second, _)| *second)
     }
 
     /// When there is something to do without being asked.
@@ -513,8 +453,7 @@ impl Writer {
     }
 
     fn until_ending(&self) -> Duration {
-        let next = self.state.ends().get_min().map(|(second, _)| *second);
-        let Some(next) = next.filter(|_| self.snapshot.is_some()) else {
+        let Some(next) = self.next_end().filter(|_| self.snapshot.is_some()) else {
             return IDLE;
         };
         if self.is_late {
@@ -547,61 +486,6 @@ impl Writer {
             }
             shared.end_snapshot();
         });
-    }
-}
-
-fn broken_preconditions(state: &State, draft: &Draft) -> Vec<WriteFault> {
-    let preconditions = draft.preconditions.iter().enumerate();
-    preconditions
-        .filter_map(|(at, precondition)| {
-            let wrong = judge(state, precondition).err()?;
-            Some(wrong.at(format!("preconditions[{at}]")))
-        })
-        .collect()
-}
-
-/// What was applied, deletions with everything that follows from them.
-type Applied = (Vec<Operation>, Vec<(Atom, Half)>);
-
-/// Applies operations to a state that is thrown away when one fails. All that
-/// can be told to be wrong is told.
-fn applied(
-    state: &mut State,
-    check: &Check<'_>,
-    sequence: u64,
-    operations: Vec<Operation>,
-) -> Result<Applied, Vec<WriteFault>> {
-    let mut faults = Vec::new();
-    let mut done = Vec::with_capacity(operations.len());
-    let mut changes = Vec::new();
-    for (at, operation) in operations.into_iter().enumerate() {
-        let mut steps = match &operation {
-            Operation::Delete {
-                uid,
-                detach_members,
-            } => apply::consequences(state, uid, *detach_members),
-            _ => Vec::new(),
-        };
-        steps.push(operation);
-        for step in steps {
-            let mut application = Application {
-                state,
-                types: check.snapshot.types(),
-                sequence,
-                changes: Vec::new(),
-            };
-            let outcome = application.apply(&step);
-            changes.append(&mut application.changes);
-            match outcome.and_then(|()| check.after(state, &step)) {
-                Ok(()) => done.push(step),
-                Err(wrong) => faults.push(wrong.at(format!("operations[{at}]"))),
-            }
-        }
-    }
-    if faults.is_empty() {
-        Ok((done, changes))
-    } else {
-        Err(faults)
     }
 }
 

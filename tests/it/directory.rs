@@ -3,6 +3,7 @@
 mod bytes;
 mod changes;
 mod drafts;
+mod endings;
 mod facts;
 mod faulty;
 mod full;

@@ -23,6 +23,8 @@ pub struct Fault {
     pub appends: Option<usize>,
     /// The one that fails was written all the same.
     pub is_applied: bool,
+    /// Of the one that fails the first entry was written all the same.
+    pub is_begun: bool,
     /// So many recoveries fail after it.
     pub recoveries: usize,
     /// An append failed, and nobody has recovered yet.
@@ -76,6 +78,8 @@ impl Log for Faulty {
             Some(0) => {
                 if fault.is_applied {
                     self.log.append(bodies)?;
+                } else if fault.is_begun {
+                    self.log.append(&bodies[..1])?;
                 }
                 fault.appends = None;
                 fault.is_unknown = true;

@@ -18,11 +18,13 @@ use super::faulty::Fault;
 use super::faulty::Faulty;
 use super::site::POLICIES;
 use super::site::Plan;
+use super::site::START;
 use super::site::Site;
 use super::site::draft;
 use super::site::link;
 use super::site::put;
 use super::site::snapshot;
+use super::site::uid;
 use crate::engine_oracle::cases;
 use crate::engine_oracle::throws;
 
@@ -137,20 +139,50 @@ fn what_cannot_be_ended_stops_decisions() {
     // The decision point looks at the system's clock.
     let ended = 1_000_000_000;
     let (log, site) = site();
+    site.at(ended - 1 - START);
     log.fail(Fault {
         appends: Some(1),
         recoveries: usize::MAX,
         ..Fault::default()
     });
     site.write([link("k", Some("User::ann"), "Doc::d", Some(ended))]);
-    for _ in 0..2 {
-        site.runtime.block_on(site.directory.tick());
+    for second in ended..ended + 2 {
+        site.at(second - START);
         assert_eq!(site.pdp.pin().unwrap_err(), NotReady::Behind { ended });
     }
     log.heal();
     site.runtime.block_on(site.directory.tick());
     assert!(!site.allows("User::ann", "Doc::d"));
     assert!(site.allows("User::bo", "Doc::d"));
+    is_the_log(&log, &site);
+}
+
+/// Found: the directory went on as if nothing were in the log that it had not
+/// written whole. Seen to fail when `append` asks only whether the log recovered.
+#[test]
+fn a_group_that_is_there_in_part_is_caught_up_with() {
+    let (log, site) = site();
+    log.fail(Fault {
+        appends: Some(0),
+        is_begun: true,
+        ..Fault::default()
+    });
+    // The end of what has ended is a transaction of its own, in the same group.
+    let mut ended = put("User::cy", &json!({}), &[]);
+    if let Operation::Put(put) = &mut ended {
+        put.expires = Some(START - 1);
+    }
+    let written = site.try_write(vec![grant(), ended]);
+    let Err(WriteError::Store {
+        outcome_unknown, ..
+    }) = written
+    else {
+        panic!("{written:?}");
+    };
+    assert!(outcome_unknown);
+    site.write([put("User::dee", &json!({}), &[])]);
+    assert!(site.allows("User::ann", "Doc::d"));
+    assert_eq!(site.directory.tip().entity(&uid("User::cy")), None);
     is_the_log(&log, &site);
 }
 
