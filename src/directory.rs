@@ -297,8 +297,9 @@ impl Directory {
         }
     }
 
-    /// Transactions after a sequence number, oldest first, at most so many (at
-    /// least one if there is one). Blocks on the store.
+    /// Transactions after a sequence number, oldest first, at most so many of at
+    /// most so many bytes together (at least one if there is one). Blocks on the
+    /// store.
     ///
     /// # Errors
     /// When they are no longer kept, or the log cannot be read.
@@ -306,15 +307,15 @@ impl Directory {
         &self,
         after: u64,
         max: usize,
+        bytes_max: usize,
     ) -> Result<Vec<(Revision, Transaction)>, ReadError> {
-        const BYTES: usize = 8 << 20;
         let store = |message: String, hint: &str| ReadError::Store {
             message,
             hint: hint.to_owned(),
         };
         let entries = self
             .log
-            .read(after, max, BYTES)
+            .read(after, max, bytes_max)
             .map_err(|error| match error {
                 LogError::Trimmed { oldest } => ReadError::Trimmed { after, oldest },
                 other => store(other.to_string(), other.hint()),

@@ -145,6 +145,8 @@ pub static KEYS: &[Key] = &[
         "Memberships above one another."),
     key("directory", "writes_waiting_max", Kind::Count(from(1, 1_000_000)), "10000",
         "Writes that wait to be applied; more are refused."),
+    key("directory", "writes_waiting_bytes_max", Kind::Size(from(KIB, 64 * GIB)), "256MiB",
+        "Bytes of the writes that wait to be applied, as they were sent; more are refused."),
     key("directory", "operations_max", Kind::Count(from(1, 1_000_000)), "10000",
         "Operations and preconditions of one write."),
     key("directory", "page_max", Kind::Count(from(1, 100_000)), "1000",

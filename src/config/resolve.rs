@@ -229,6 +229,7 @@ fn directory(r: &mut Reader) -> Directory {
             operations_max: r.amount("directory.operations_max"),
             page_max: r.amount("directory.page_max"),
             watches_max: r.amount("directory.watches_max"),
+            writes_waiting_bytes_max: r.amount("directory.writes_waiting_bytes_max"),
         },
     }
 }

@@ -5,6 +5,7 @@ pub mod directory;
 mod directory_draft;
 mod directory_json;
 mod directory_lists;
+mod directory_room;
 mod directory_status;
 mod directory_watch;
 mod directory_wire;

@@ -52,6 +52,8 @@ pub struct DirectoryLimits {
     pub page_max: usize,
     /// Watches at a time.
     pub watches_max: usize,
+    /// Bytes of the writes that wait to be applied.
+    pub writes_waiting_bytes_max: usize,
 }
 
 impl Default for DirectoryLimits {
@@ -60,6 +62,7 @@ impl Default for DirectoryLimits {
             operations_max: 10_000,
             page_max: 1000,
             watches_max: 1000,
+            writes_waiting_bytes_max: 256 << 20,
         }
     }
 }

@@ -20,6 +20,7 @@ use super::directory_draft::Drafting;
 use super::directory_lists::Filter;
 use super::directory_lists::Lists;
 use super::directory_lists::token;
+use super::directory_room::Room;
 use super::directory_watch::Sent;
 use super::directory_watch::Watch;
 use super::directory_wire::entity_filter;
@@ -35,6 +36,7 @@ use super::value::Reader;
 use super::wire::store;
 use crate::directory::Directory;
 use crate::directory::Tip;
+use crate::directory::operation::Draft;
 use crate::directory::record::Cursor;
 use crate::engine::Snapshot;
 use crate::pdp::Pdp;
@@ -50,6 +52,10 @@ const PAGE_DEFAULT: usize = 100;
 /// Bytes of entities or links in one answer: callers take 4 MiB unless told
 /// otherwise.
 const ANSWER_BYTES_MAX: usize = 3 << 20;
+/// Writes of so many bytes, and reads of so many names, are read where no
+/// decision waits for it.
+const LONG_WRITE_BYTES: usize = 64 << 10;
+const LONG_READ_NAMES: usize = 64;
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(5);
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 const HEARTBEAT_MAX: Duration = Duration::from_mins(5);
@@ -65,6 +71,7 @@ pub struct Directories {
     compress_above_bytes: usize,
     lists: Arc<Lists>,
     watches: Arc<Semaphore>,
+    room: Arc<Room>,
 }
 
 /// Limits of the service.
@@ -92,6 +99,7 @@ impl Directories {
             compress_above_bytes: bounds.compress_above_bytes,
             lists: Arc::default(),
             watches: Arc::new(Semaphore::new(watches_max)),
+            room: Arc::new(Room::new(bounds.directory.writes_waiting_bytes_max)),
         }
     }
 
@@ -102,20 +110,31 @@ impl Directories {
     ) -> Result<v1::WriteResponse, Refusal> {
         store(&request.store)?;
         self.lists.sweep(Instant::now());
+        let bytes = request.encoded_len();
+        // Until it is applied: what waits has its size in memory.
+        let _room = self.room.of_write(bytes).map_err(Refusal::Write)?;
         let actor = caller(extensions).to_string();
-        let draft = {
-            let pinned = self.pdp.pin()?;
-            let drafting = Drafting {
-                snapshot: pinned.snapshot(),
-                limits: &self.limits,
-                directory: &self.directory_limits,
-            };
-            drafting.draft(actor.into(), request)?
+        let draft = if bytes < LONG_WRITE_BYTES {
+            self.draft(actor, request)
+        } else {
+            let service = self.clone();
+            let draft = move || service.draft(actor, request);
+            self.room.run(draft).await?
         };
-        let revision = self.directory.write(draft).await;
+        let revision = self.directory.write(draft?).await;
         Ok(v1::WriteResponse {
             revision: revision.map_err(Refusal::Write)?.to_string(),
         })
+    }
+
+    fn draft(&self, actor: String, request: v1::WriteRequest) -> Result<Draft, Refusal> {
+        let pinned = self.pdp.pin()?;
+        let drafting = Drafting {
+            snapshot: pinned.snapshot(),
+            limits: &self.limits,
+            directory: &self.directory_limits,
+        };
+        drafting.draft(actor.into(), request)
     }
 
     async fn found(
@@ -125,18 +144,32 @@ impl Directories {
     ) -> Result<v1::ReadResponse, Refusal> {
         store(&request.store)?;
         let limit = self.directory_limits.page_max;
-        if request.entities.len() + request.links.len() > limit {
+        let names = request.entities.len() + request.links.len();
+        if names > limit {
             let error = WireError::beyond("entities", "names", limit, "directory.page_max");
             return Err(error.into());
         }
         let deadline = extensions.get().copied();
         reached(&self.directory, "at_least", &request.at_least, deadline).await?;
+        if names < LONG_READ_NAMES {
+            return self.read(request);
+        }
+        let service = self.clone();
+        self.room.run(move || service.read(request)).await?
+    }
+
+    /// Reads what is named, all at one revision.
+    fn read(&self, request: v1::ReadRequest) -> Result<v1::ReadResponse, Refusal> {
         let tip = self.directory.tip();
         let pinned = self.pdp.pin()?;
         let reader = Reader::new(pinned.snapshot(), &self.limits);
         let root = Path::root("entities");
-        let entities = request.entities.into_iter().enumerate();
-        let entities = entities.map(|(at, asked)| {
+        let mut answer = v1::ReadResponse {
+            revision: tip.revision.to_string(),
+            ..v1::ReadResponse::default()
+        };
+        let mut bytes = 0;
+        for (at, asked) in request.entities.into_iter().enumerate() {
             let field = root.index(at);
             let uid = reader.uid_of_any_type(&field, Some(asked.clone()))?;
             let stored = tip.entity(&uid).as_ref().map(stored_entity);
@@ -144,25 +177,22 @@ impl Directories {
                 // Of a type that nobody declares: rather a typo than an absent entity.
                 reader.uid(&field, Some(asked.clone()))?;
             }
-            Ok(v1::ReadEntity {
+            let entity = v1::ReadEntity {
                 uid: Some(asked),
                 stored,
-            })
-        });
-        let entities = entities.collect::<Result<Vec<_>, WireError>>()?;
+            };
+            bytes += entity.encoded_len();
+            if bytes > ANSWER_BYTES_MAX && at > 0 {
+                let message = format!("have more than {ANSWER_BYTES_MAX} bytes together");
+                return Err(WireError::new("entities", message, "read fewer at a time").into());
+            }
+            answer.entities.push(entity);
+        }
         let links = request.links.into_iter().map(|id| v1::ReadLink {
             stored: tip.link(&id).as_ref().map(stored_link),
             id,
         });
-        let answer = v1::ReadResponse {
-            revision: tip.revision.to_string(),
-            entities,
-            links: links.collect(),
-        };
-        if answer.encoded_len() > ANSWER_BYTES_MAX && answer.entities.len() > 1 {
-            let message = format!("have more than {ANSWER_BYTES_MAX} bytes together");
-            return Err(WireError::new("entities", message, "read fewer at a time").into());
-        }
+        answer.links = links.collect();
         Ok(answer)
     }
 
@@ -186,7 +216,10 @@ impl Directories {
             let place = self.lists.place(&request.page_token, &filter, now)?;
             (Some(place.id), place.tip, Some(place.after))
         };
-        let (mut answer, next) = page(&tip, &filter, after.as_ref(), size);
+        // A page can look at a hundred times as much as it shows.
+        let (looked_at, wanted) = (Arc::clone(&tip), filter.clone());
+        let look = move || page(&looked_at, &wanted, after.as_ref(), size);
+        let (mut answer, next) = self.room.run(look).await?;
         match (next, id) {
             (Some(next), id) => {
                 let hold = || self.lists.hold(tip, filter, Instant::now());
@@ -213,7 +246,7 @@ impl Directories {
         if let Some(after) = after {
             // Told at once when it is no longer kept, not on the stream.
             let (directory, sequence) = (self.directory.clone(), after.sequence);
-            let read = tokio::task::spawn_blocking(move || directory.transactions(sequence, 1));
+            let read = tokio::task::spawn_blocking(move || directory.transactions(sequence, 1, 0));
             if let Ok(read) = read.await {
                 read.map_err(Refusal::Log)?;
             }
@@ -371,7 +404,8 @@ impl DirectoryService for Directories {
         let (metadata, _, message) = request.into_parts();
         store(&message.store)?;
         let tip = self.directory.tip();
-        let stats = stats(tip.revision, tip.millis(), tip.counts());
+        let count = move || stats(tip.revision, tip.millis(), tip.counts());
+        let stats = self.room.run(count).await?;
         Ok(compressed_above(
             self.compress_above_bytes,
             &metadata,

@@ -17,9 +17,9 @@ use crate::directory::record::Cursor;
 use crate::directory::record::EntityFilter;
 use crate::directory::record::LinkFilter;
 
-/// Lists that are held; of more, the one that was not gone on with for longest
-/// is given up.
-const HELD_MAX: usize = 64;
+/// Lists that are held, each with the state that it began with; of more, the
+/// one that was not gone on with for longest is given up.
+const HELD_MAX: usize = 16;
 /// How long a list is held that nobody goes on with.
 const IDLE_MAX: Duration = Duration::from_mins(5);
 

@@ -47,7 +47,7 @@ pub(super) fn of_write(error: &WriteError) -> Status {
             let mut details = info("WRITES_WAITING");
             details.set_retry_info(Some(RETRY_AFTER));
             let message = format!(
-                "{error}; nothing was written: try again later, or raise `directory.writes_waiting_max`"
+                "{error}; nothing was written: try again later, or raise `directory.writes_waiting_max` and `directory.writes_waiting_bytes_max`"
             );
             Status::with_error_details(Code::ResourceExhausted, message, details)
         }

@@ -26,6 +26,8 @@ use crate::serve::phase::Phase;
 
 /// Transactions that are read from the log at a time.
 const READ_MAX: usize = 256;
+/// Bytes that are read from the log at a time, if one transaction has no more.
+const READ_BYTES: usize = 1 << 20;
 /// Messages that wait for the caller to take them.
 const WAITING_MAX: usize = 4;
 /// Bytes of operations in one message, unless one is longer by itself. Callers
@@ -102,8 +104,8 @@ impl Watch {
     ) -> Result<(), Over> {
         let (directory, after) = (self.directory.clone(), self.sent.sequence);
         // The log may be on disk.
-        let read =
-            tokio::task::spawn_blocking(move || directory.transactions(after, READ_MAX)).await;
+        let read = move || directory.transactions(after, READ_MAX, READ_BYTES);
+        let read = tokio::task::spawn_blocking(read).await;
         let transactions = match read {
             Ok(Ok(transactions)) => transactions,
             Ok(Err(error)) => {

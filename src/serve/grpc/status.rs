@@ -103,6 +103,8 @@ pub enum Refusal {
     ListGone,
     /// So many watches are under way.
     Watches(usize),
+    /// The work for it broke off.
+    Lost,
 }
 
 impl From<WireError> for Refusal {
@@ -141,6 +143,11 @@ impl From<Refusal> for Status {
             Refusal::Log(error) => directory_status::of_log(&error),
             Refusal::ListGone => directory_status::list_gone(),
             Refusal::Watches(limit) => directory_status::too_many_watches(limit),
+            Refusal::Lost => Self::with_error_details(
+                Code::Internal,
+                "the answer was lost; report this with the log of the server: it is a fault of deodar",
+                info("LOST"),
+            ),
         }
     }
 }

@@ -24,54 +24,55 @@ fn every_value_is_shown_with_its_origin() {
     assert_shown!(place.run_with(&["config", "show", "--log-level", "debug", "--policies", "p"], &variables, ""), @r"
     exit 0
     --- stdout
-    server.grpc                        127.0.0.1:9000, [::1]:9000  deodar.toml:2
-    server.unix                        /run/a.sock, /run/b.sock    DEODAR_SERVER__UNIX
-    server.http                        off                         deodar.toml:3
-    server.insecure                    false                       default
-    server.reflection                  true                        default
-    policies.path                      p                           --policies
-    policies.watch                     true                        default
-    policies.debounce                  200ms                       default
-    policies.file_bytes_max            64MiB                       default
-    policies.files_max                 20000                       default
-    policies.total_bytes_max           512MiB                      default
-    policies.depth_max                 16                          default
-    directory.path                     deodar-data/directory       default
-    directory.retain                   1000000                     default
-    directory.on_schema_conflict       reject                      default
-    directory.entity_bytes_max         64KiB                       default
-    directory.attributes_max           256                         default
-    directory.tags_max                 1024                        default
-    directory.parents_max              256                         default
-    directory.depth_max                32                          default
-    directory.writes_waiting_max       10000                       default
-    directory.operations_max           10000                       default
-    directory.page_max                 1000                        default
-    directory.watches_max              1000                        default
-    cache.bytes_max                    64MiB                       default
-    cache.stamps                       1048576                     default
-    cache.skip_actions                 (none)                      default
-    decision.time_resolution           1s                          default
-    decision.trust_caller_time         false                       default
-    decision.keep_for                  0s                          default
-    limits.message_bytes_max           2MiB                        deodar.toml:7
-    limits.batch_items_max             70                          DEODAR_LIMITS__BATCH_ITEMS_MAX
-    limits.id_bytes_max                1KiB                        default
-    limits.entities_max                100                         default
-    limits.depth_max                   16                          default
-    limits.values_max                  4096                        default
-    limits.connections_max             10000                       default
-    limits.streams_per_connection_max  1000                        default
-    limits.deadline_max                30s                         default
-    connection.keepalive_interval      30s                         default
-    connection.keepalive_timeout       10s                         default
-    connection.age_max                 30m                         default
-    connection.age_grace               30s                         default
-    compression.above_bytes            8KiB                        default
-    shutdown.delay                     0s                          default
-    shutdown.grace                     10s                         default
-    log.format                         auto                        default
-    log.level                          debug                       --log-level
+    server.grpc                         127.0.0.1:9000, [::1]:9000  deodar.toml:2
+    server.unix                         /run/a.sock, /run/b.sock    DEODAR_SERVER__UNIX
+    server.http                         off                         deodar.toml:3
+    server.insecure                     false                       default
+    server.reflection                   true                        default
+    policies.path                       p                           --policies
+    policies.watch                      true                        default
+    policies.debounce                   200ms                       default
+    policies.file_bytes_max             64MiB                       default
+    policies.files_max                  20000                       default
+    policies.total_bytes_max            512MiB                      default
+    policies.depth_max                  16                          default
+    directory.path                      deodar-data/directory       default
+    directory.retain                    1000000                     default
+    directory.on_schema_conflict        reject                      default
+    directory.entity_bytes_max          64KiB                       default
+    directory.attributes_max            256                         default
+    directory.tags_max                  1024                        default
+    directory.parents_max               256                         default
+    directory.depth_max                 32                          default
+    directory.writes_waiting_max        10000                       default
+    directory.writes_waiting_bytes_max  256MiB                      default
+    directory.operations_max            10000                       default
+    directory.page_max                  1000                        default
+    directory.watches_max               1000                        default
+    cache.bytes_max                     64MiB                       default
+    cache.stamps                        1048576                     default
+    cache.skip_actions                  (none)                      default
+    decision.time_resolution            1s                          default
+    decision.trust_caller_time          false                       default
+    decision.keep_for                   0s                          default
+    limits.message_bytes_max            2MiB                        deodar.toml:7
+    limits.batch_items_max              70                          DEODAR_LIMITS__BATCH_ITEMS_MAX
+    limits.id_bytes_max                 1KiB                        default
+    limits.entities_max                 100                         default
+    limits.depth_max                    16                          default
+    limits.values_max                   4096                        default
+    limits.connections_max              10000                       default
+    limits.streams_per_connection_max   1000                        default
+    limits.deadline_max                 30s                         default
+    connection.keepalive_interval       30s                         default
+    connection.keepalive_timeout        10s                         default
+    connection.age_max                  30m                         default
+    connection.age_grace                30s                         default
+    compression.above_bytes             8KiB                        default
+    shutdown.delay                      0s                          default
+    shutdown.grace                      10s                         default
+    log.format                          auto                        default
+    log.level                           debug                       --log-level
     ");
     let json = place.run_with(&["config", "show", "--json"], &variables, "");
     let start: Vec<&str> = json.lines().take(22).collect();

@@ -232,7 +232,7 @@ impl Pair {
         let mut facts = Plain::default();
         let mut last = None;
         loop {
-            let page = self.directory().transactions(facts.sequence, 7);
+            let page = self.directory().transactions(facts.sequence, 7, 1 << 20);
             if let Err(ReadError::Trimmed { after: 0, oldest }) = page {
                 assert!(oldest > 1 && self.keep.snapshot_every < 100);
                 return;
