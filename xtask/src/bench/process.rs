@@ -60,6 +60,20 @@ impl Process {
         Ok(())
     }
 
+    /// Decisions that came from the cache so far, and all that were looked for
+    /// in it.
+    pub(crate) fn lookups(&self) -> Result<(u64, u64), String> {
+        let metrics = get(&self.http, "/metrics").map_err(|error| error.to_string())?;
+        let lines = metrics.lines().filter_map(|line| {
+            let rest = line.strip_prefix("deodar_cache_lookups_total{")?;
+            let (labels, number) = rest.rsplit_once(' ')?;
+            Some((labels.contains("\"hit\""), number.parse::<u64>().ok()?))
+        });
+        Ok(lines.fold((0, 0), |(hits, all), (is_hit, number)| {
+            (hits + if is_hit { number } else { 0 }, all + number)
+        }))
+    }
+
     /// Resident memory in MiB.
     pub(crate) fn rss_mib(&self) -> Result<f64, String> {
         let path = format!("/proc/{}/status", self.pid());
@@ -72,11 +86,16 @@ impl Process {
 }
 
 fn is_ready(http: &str) -> std::io::Result<bool> {
+    Ok(get(http, "/readyz")?.starts_with("HTTP/1.1 200"))
+}
+
+fn get(http: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(http)?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: deodar\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: deodar\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    Ok(answer.starts_with("HTTP/1.1 200"))
+    Ok(answer)
 }
 
 /// Builds what is measured, as it is released.

@@ -18,22 +18,14 @@ use crate::bench::server::Turn;
 pub(super) fn server(rounds: &Rounds) -> String {
     let Answers {
         bytes,
-        mix,
-        mix_cached,
-        batch,
-        batch_cached,
+        cached_percent,
     } = rounds.answers;
     let mut text = format!(
         "\n## Over gRPC\n\nThe mix is eight questions about the reference policies: half allowed, half denied, most with a session \
-         of five values; an answer has {} bytes on average. Asked again, {} of {} come from the cache, and {} of the {} of a batch. Times are of the load generator's closed loop, on the \
+         of five values; an answer has {bytes} bytes on average. Of the server with a cache, {cached_percent:.2} % of the decisions came from it. Times are of the load generator's closed loop, on the \
          cores that the server uses too. Medians of {} rounds.\n\n\
          | what | server | CPU us a call | against the echo | calls a second | p50 us | p99 us | p99.9 us |\n\
          |---|---|---|---|---|---|---|---|\n",
-        bytes,
-        mix_cached,
-        mix,
-        batch_cached,
-        batch,
         rounds.unary.len(),
     );
     let kinds: [(&str, &[Turn]); 4] = [
