@@ -76,7 +76,8 @@ pub struct Server {
     pub unix: Vec<PathBuf>,
     /// The address of HTTP, if it is served.
     pub http: Option<SocketAddr>,
-    /// Whether listening beyond this machine without TLS is accepted.
+    /// Whether listening beyond this machine without TLS is accepted, where
+    /// everyone may then write entities and links.
     pub insecure: bool,
     /// Whether gRPC reflection is served.
     pub reflection: bool,

@@ -334,7 +334,9 @@ fn directory_options(config: &Config) -> directory::Options {
 async fn bind(config: &Config) -> Result<Vec<Listener>, RunError> {
     let mut listeners = Vec::new();
     for address in &config.server.grpc {
-        warn_if_open(address);
+        if is_open(address) {
+            events::insecure(address);
+        }
         let listener = Listener::tcp(*address).await;
         listeners.push(listener.map_err(|error| RunError::Listen {
             place: address.to_string(),
@@ -350,11 +352,10 @@ async fn bind(config: &Config) -> Result<Vec<Listener>, RunError> {
     Ok(listeners)
 }
 
-/// The configuration allowed it; the log says it at every start.
-fn warn_if_open(address: &SocketAddr) {
-    if !address.ip().is_loopback() {
-        events::insecure(address);
-    }
+/// Whether other machines can reach it. The configuration allowed it; the log
+/// says it at every start.
+fn is_open(address: &SocketAddr) -> bool {
+    !address.ip().is_loopback()
 }
 
 async fn serve_http(
@@ -367,7 +368,9 @@ async fn serve_http(
         place: address.to_string(),
         error,
     };
-    warn_if_open(&address);
+    if is_open(&address) {
+        events::insecure_http(&address);
+    }
     let listener = TcpListener::bind(address).await.map_err(at)?;
     let bound = listener.local_addr().map_err(at)?;
     let routes = http::routes(Arc::clone(pdp), phase.clone());

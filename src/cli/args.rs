@@ -159,7 +159,8 @@ pub struct SettingArgs {
     /// Where to serve HTTP, or `off` [key: server.http]
     #[arg(long, value_name = "ADDR|off")]
     http: Option<String>,
-    /// Listen beyond this machine without TLS and without knowing the callers [key: server.insecure]
+    /// Listen beyond this machine without TLS and without knowing the callers: everyone who reaches
+    /// it may ask, read, and write entities and links [key: server.insecure]
     #[arg(long)]
     insecure: bool,
     /// How to write log lines: auto, human or json [key: log.format]

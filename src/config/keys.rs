@@ -108,7 +108,7 @@ pub static KEYS: &[Key] = &[
     key("server", "http", Kind::AddressOrOff, "127.0.0.1:8471",
         "Where health and metrics are served over HTTP; `off` for nowhere."),
     key("server", "insecure", Kind::Flag, "false",
-        "Lets the server listen beyond this machine without TLS and without knowing its callers. Everyone who reaches it may ask and read."),
+        "Lets the server listen beyond this machine without TLS and without knowing its callers. Everyone who reaches it may ask, read, and write entities and links: until callers are authenticated, keep to loopback, to a unix socket, or to a network where a mesh in front lets in nobody else."),
     key("server", "reflection", Kind::Flag, "true",
         "Serves gRPC reflection, with which tools such as grpcurl need no proto files."),
 

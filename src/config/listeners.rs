@@ -21,7 +21,7 @@ pub fn check(r: &mut Reader, server: &Server) {
                 path,
                 Some(address.to_string()),
                 "can be reached from other machines, without TLS and by unknown callers",
-                "listen on 127.0.0.1 or a unix socket, or set `server.insecure = true` (`--insecure`) where everyone on the network may ask and read",
+                "listen on 127.0.0.1 or a unix socket, or set `server.insecure = true` (`--insecure`) where everyone who reaches the server may ask, read, and write entities and links, such as behind a mesh that lets in nobody else",
             );
         }
         // Port 0 lets the system choose, every time another.

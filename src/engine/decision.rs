@@ -142,7 +142,10 @@ impl Decision {
     }
 
     pub(super) fn resting_on(self, footprint: Footprint) -> Self {
-        Self { footprint, ..self }
+        Self {
+            footprint: footprint.complete(),
+            ..self
+        }
     }
 
     /// The entities that it rests on.

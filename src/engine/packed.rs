@@ -8,12 +8,14 @@
 //! ```text
 //! value     = 0 (false) | 1 (true) | 2 long | 3 text | 4 type id | 5 count value* | 6 fields
 //!           | 7 function count value*              (an extension value: the call that makes it)
+//!           | 255 text                             (an argument of no known kind, as Cedar writes it)
 //! fields    = count (text length value)*           (ascending by name; length is that of the value)
 //! text      = length utf-8
 //! ```
 //!
 //! Numbers are LEB128, `long` in zigzag. Extension values are kept as the call
-//! that makes them, as Cedar's JSON does.
+//! that makes them, as Cedar's JSON does. What is of no known kind can be told
+//! from others, but is not read back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +53,7 @@ const ENTITY: u8 = 4;
 const SET: u8 = 5;
 const RECORD: u8 = 6;
 const CALL: u8 = 7;
+const OTHER: u8 = u8::MAX;
 
 /// Bytes that are no packed values: a fault of the store, never of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -216,9 +219,13 @@ impl Writer {
                 self.number(args.len() as u64);
                 args.iter().for_each(|argument| self.call(argument));
             }
-            // No extension of Cedar 4 has such a value; one that did could not
-            // be read back, and reading says so.
-            _ => self.byte(u8::MAX),
+            // No extension of Cedar 4 has such an argument, a set for example, and
+            // reading refuses it. It is written nonetheless: two different values
+            // with the same bytes would share a cached decision.
+            _ => {
+                self.byte(OTHER);
+                self.text(&expr.to_string());
+            }
         }
     }
 }

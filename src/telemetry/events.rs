@@ -93,11 +93,19 @@ pub fn policies_unchanged(revision: &str) {
     );
 }
 
-/// Listening where others than this machine can reach.
+/// Listening with gRPC where others than this machine can reach.
 pub fn insecure(address: &SocketAddr) {
     tracing::warn!(
         %address,
-        "listening off loopback without TLS and caller authentication, as `insecure` asks"
+        "listening off loopback without TLS and caller authentication, as `insecure` asks: everyone who reaches this address may ask, read, and write entities and links; put a mesh in front that lets in nobody else, or listen on loopback or a unix socket"
+    );
+}
+
+/// Listening with HTTP where others than this machine can reach.
+pub fn insecure_http(address: &SocketAddr) {
+    tracing::warn!(
+        %address,
+        "listening off loopback without TLS, as `insecure` asks: everyone who reaches this address may read health and metrics"
     );
 }
 

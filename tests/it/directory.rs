@@ -6,6 +6,7 @@ mod drafts;
 mod endings;
 mod facts;
 mod faulty;
+mod foreign;
 mod full;
 mod isolation;
 mod killed;

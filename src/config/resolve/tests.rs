@@ -200,7 +200,7 @@ fn zero_switches_off_where_that_has_a_meaning() {
 #[test]
 fn listening_beyond_this_machine_takes_an_explicit_switch() {
     let open = "[server]\nhttp = \"0.0.0.0:8471\"\n";
-    insta::assert_snapshot!(only_fault(file(open)), @"deodar.toml:2: `server.http`: `0.0.0.0:8471` can be reached from other machines, without TLS and by unknown callers; listen on 127.0.0.1 or a unix socket, or set `server.insecure = true` (`--insecure`) where everyone on the network may ask and read");
+    insta::assert_snapshot!(only_fault(file(open)), @"deodar.toml:2: `server.http`: `0.0.0.0:8471` can be reached from other machines, without TLS and by unknown callers; listen on 127.0.0.1 or a unix socket, or set `server.insecure = true` (`--insecure`) where everyone who reaches the server may ask, read, and write entities and links, such as behind a mesh that lets in nobody else");
     assert!(file(&format!("{open}insecure = true")).is_ok());
 }
 

@@ -83,8 +83,8 @@ fn help_of_serve() {
               Where to serve HTTP, or `off` [key: server.http]
 
           --insecure
-              Listen beyond this machine without TLS and without knowing the callers [key:
-              server.insecure]
+              Listen beyond this machine without TLS and without knowing the callers: everyone who
+              reaches it may ask, read, and write entities and links [key: server.insecure]
 
           --log-format <FORMAT>
               How to write log lines: auto, human or json [key: log.format]

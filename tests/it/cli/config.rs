@@ -171,7 +171,7 @@ fn all_faults_at_once_before_anything_else() {
       hint: write `auto`, `human` or `json`
 
     deodar.toml:3: `server.http`: `0.0.0.0:8471` can be reached from other machines, without TLS and by unknown callers
-      hint: listen on 127.0.0.1 or a unix socket, or set `server.insecure = true` (`--insecure`) where everyone on the network may ask and read
+      hint: listen on 127.0.0.1 or a unix socket, or set `server.insecure = true` (`--insecure`) where everyone who reaches the server may ask, read, and write entities and links, such as behind a mesh that lets in nobody else
     ");
     // Verbs that need little of it report the same.
     let validate = place.run_with(&["validate", "nowhere"], &variables, "");
