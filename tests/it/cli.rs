@@ -12,6 +12,7 @@ mod check;
 mod command;
 mod config;
 mod directory;
+mod isolation;
 pub(crate) mod serve;
 mod validate;
 

@@ -22,8 +22,7 @@ pub(super) struct Room {
 impl Room {
     /// Room for writes of so many bytes together.
     pub(super) fn new(writes_bytes_max: usize) -> Self {
-        let most = u32::MAX.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
-        let writes_max = u32::try_from(writes_bytes_max / UNIT).map_or(most, |max| max.min(most));
+        let writes_max = u32::try_from(writes_bytes_max / UNIT).unwrap_or(u32::MAX);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             writes: Arc::new(Semaphore::new(writes_max as usize)),
