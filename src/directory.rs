@@ -16,6 +16,7 @@ pub mod codec;
 pub mod dump;
 pub mod error;
 pub mod fit;
+pub mod fitted;
 pub mod list;
 pub mod load;
 pub mod log;

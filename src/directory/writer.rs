@@ -29,6 +29,8 @@ use super::error::WriteFault;
 use super::fit;
 use super::fit::Activation;
 use super::fit::Misfits;
+use super::fitted;
+use super::fitted::Fitted;
 use super::log::BODY_BYTES_MAX;
 use super::log::Head;
 use super::log::Log;
@@ -99,6 +101,7 @@ pub struct Writer {
     state: State,
     head: Head,
     snapshot: Option<Arc<Snapshot>>,
+    fitted: Fitted,
     limits: EntityLimits,
     operations_max: usize,
     keep: Keep,
@@ -168,6 +171,7 @@ impl Writer {
             shared: start.shared,
             state: start.state,
             snapshot: None,
+            fitted: Fitted::unknown(),
             limits: start.limits,
             operations_max: start.operations_max,
             keep: start.keep,
@@ -413,14 +417,17 @@ impl Writer {
             mended.map_err(|error| Misfits::of_seed(&error))?;
         }
         let mut state = self.state.clone();
-        let same_schema = self
-            .snapshot
-            .as_ref()
-            .is_some_and(|before| before.schema_digest() == snapshot.schema_digest());
-        let misfits = fit::fit(&mut state, &snapshot, &self.limits, same_schema);
+        let rules = fitted::rules(&snapshot, &self.limits);
+        let is_known = self.fitted.is_known(&*self.log, rules);
+        let misfits = fit::fit(&mut state, &snapshot, &self.limits, is_known);
         if !misfits.may_activate(on_conflict) {
             return Err(misfits);
         }
+        // What the log has more than was looked at is known to fit only what was.
+        let all_fit = is_known || (misfits.all_entities_fit() && !self.is_broken);
+        let rules = rules.filter(|_| all_fit);
+        let given_up = self.fitted.give_up_others(&*self.log, rules);
+        given_up.map_err(|error| Misfits::of_store(&error))?;
         let before = (self.state.clone(), self.snapshot.clone());
         self.state = state;
         self.snapshot = Some(snapshot);
@@ -448,6 +455,7 @@ impl Writer {
             self.state = group.state;
             self.head = group.head;
         }
+        self.fitted.keep(&*self.log, rules);
         self.name_state();
         publish(self.state.view.clone());
         self.shared.advance(Tip {

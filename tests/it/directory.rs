@@ -5,6 +5,7 @@ mod changes;
 mod drafts;
 mod facts;
 mod faulty;
+mod fitted;
 mod full;
 mod isolation;
 mod killed;
