@@ -11,7 +11,7 @@ use cedar_policy_core::entities::CedarValueJson;
 use deodar::cli::directory::split::Splitter;
 use deodar::directory::codec;
 use deodar::directory::dump;
-use deodar::directory::state::State;
+use deodar::directory::restore::restore;
 use deodar::engine::packed::Reader;
 use deodar::engine::packed::Types;
 use deodar::engine::packed::Writer;
@@ -232,13 +232,12 @@ pub fn transaction(input: &[u8]) {
         let bytes = codec::encode(&transaction);
         let again = codec::decode(1, &bytes, &types);
         assert_eq!(again.as_ref(), Ok(&transaction), "{bytes:?}");
+        let steps = codec::steps(input, &types).expect("it was read once");
+        assert_eq!(steps.len(), transaction.operations.len());
     }
-    let mut state = State::empty("fuzz");
-    if dump::restore(input, &types, &mut state).is_ok() {
-        let mut again = State::empty("fuzz");
-        for chunk in dump::dump(&state) {
-            dump::restore(&chunk, &types, &mut again).expect("what was written can be read");
-        }
+    if let Ok(state) = restore(std::iter::once(Ok(input.to_vec())), &types) {
+        let again = restore(dump::dump(&state).map(Ok), &types);
+        let again = again.expect("what was written can be read");
         assert_eq!(dump::digest(&again), dump::digest(&state));
     }
 }

@@ -12,6 +12,7 @@ use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::Value;
 use smol_str::SmolStr;
 
+use super::codec::Step;
 use super::error::WriteFault;
 use super::operation::Membership;
 use super::operation::Operation;
@@ -108,14 +109,40 @@ impl Application<'_> {
         }
     }
 
+    /// Does again what the log says was done.
+    ///
+    /// # Errors
+    /// As [`Application::apply`].
+    pub fn repeat(&mut self, step: &Step<'_>) -> Result<(), Wrong> {
+        let put = match step {
+            Step::Put(put) => put,
+            Step::Other(operation) => return self.apply(operation),
+        };
+        let (named, parents, ends) = self.placed(&put.uid, &put.parents, put.expires)?;
+        let stored = Stored::of_packed(self.sequence, parents, ends, put.body)?;
+        self.replace(&named, stored)
+    }
+
     fn put(&mut self, put: &Put) -> Result<(), Wrong> {
-        let named = self.state.shared(Named::new(Arc::clone(&put.uid)));
-        let mut parents = Vec::with_capacity(put.parents.len());
+        let (named, parents, ends) = self.placed(&put.uid, &put.parents, put.expires)?;
+        let stored = Stored::new(self.sequence, parents, ends, &put.attributes, &put.tags);
+        self.replace(&named, stored)
+    }
+
+    /// Names an entity and its parents as everything else does.
+    fn placed(
+        &self,
+        uid: &Arc<EntityUID>,
+        memberships: &[Membership],
+        expires: Option<Second>,
+    ) -> Result<(Named, Vec<Named>, Ends), Wrong> {
+        let named = self.state.shared(Named::new(Arc::clone(uid)));
+        let mut parents = Vec::with_capacity(memberships.len());
         let mut ends = Ends {
-            entity: put.expires,
+            entity: expires,
             parents: Vec::new(),
         };
-        for membership in &put.parents {
+        for membership in memberships {
             let parent = self.state.shared(Named::new(Arc::clone(&membership.uid)));
             if parents.contains(&parent) {
                 return Err(Wrong::new(
@@ -128,8 +155,7 @@ impl Application<'_> {
             }
             parents.push(parent);
         }
-        let stored = Stored::new(self.sequence, parents, ends, &put.attributes, &put.tags);
-        self.replace(&named, stored)
+        Ok((named, parents, ends))
     }
 
     fn patch(&mut self, patch: &Patch) -> Result<(), Wrong> {

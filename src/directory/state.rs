@@ -44,6 +44,25 @@ type ByName<T> = GenericHashMap<Named, T, BuildAtomHasher, DefaultSharedPtr>;
 type ByAttribute =
     GenericHashMap<(SmolStr, Box<[u8]>), OrdSet<Named>, FxBuildHasher, DefaultSharedPtr>;
 
+/// What finds entities other than by their own name.
+#[derive(Debug, Clone, Default)]
+pub struct Indexes {
+    ordered: OrdSet<Named>,
+    members: ByName<OrdSet<Named>>,
+    ends: OrdSet<(Second, Ending)>,
+}
+
+impl Indexes {
+    /// Files an entity that is not there yet.
+    pub fn note(&mut self, named: &Named, stored: &Stored) {
+        self.ordered.insert(named.clone());
+        for parent in &stored.parents {
+            join(&mut self.members, parent, named);
+        }
+        self.ends.extend(endings(named, stored));
+    }
+}
+
 /// The state of the directory.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -73,6 +92,22 @@ impl State {
         }
     }
 
+    /// These entities, with the indexes of all of them.
+    pub fn of(view: View, indexes: Indexes) -> Self {
+        let Indexes {
+            ordered,
+            members,
+            ends,
+        } = indexes;
+        Self {
+            ordered,
+            members,
+            ends,
+            view,
+            ..Self::empty("")
+        }
+    }
+
     /// A stored entity.
     pub fn get(&self, probe: Probe<'_>) -> Option<(&Named, &Arc<Stored>)> {
         self.view.get_named(probe)
@@ -91,17 +126,15 @@ impl State {
 
     /// Stores an entity, and keeps the indexes.
     pub fn put(&mut self, named: &Named, stored: Stored) {
-        let before = self.view.get(named.probe()).cloned();
+        let stored = Arc::new(stored);
+        let before = self.view.put(named.clone(), Arc::clone(&stored));
         match &before {
             Some(before) if before.parents == stored.parents => {}
             before => {
                 let parents = before.iter().flat_map(|before| before.parents.iter());
                 parents.for_each(|parent| self.leave(parent, named));
                 for parent in &stored.parents {
-                    self.members
-                        .entry(parent.clone())
-                        .or_default()
-                        .insert(named.clone());
+                    join(&mut self.members, parent, named);
                 }
             }
         }
@@ -113,7 +146,6 @@ impl State {
         }
         self.note_ends(named, &stored);
         self.note_attributes(named, &stored);
-        self.view.put(named.clone(), stored);
     }
 
     /// Removes an entity, and keeps the indexes.
@@ -282,6 +314,11 @@ impl State {
             }
         }
     }
+}
+
+fn join(members: &mut ByName<OrdSet<Named>>, parent: &Named, member: &Named) {
+    let below = members.entry(parent.clone()).or_default();
+    below.insert(member.clone());
 }
 
 fn endings(named: &Named, stored: &Stored) -> Vec<(Second, Ending)> {

@@ -38,6 +38,7 @@ use super::log::LogError;
 use super::operation::Draft;
 use super::operation::Operation;
 use super::operation::Transaction;
+use super::replay::catch_up;
 use super::revision::Revision;
 use super::state::State;
 use super::time::Time;
@@ -46,7 +47,6 @@ use super::tip::Tip;
 use crate::engine::Snapshot;
 use crate::engine::View;
 use crate::engine::footprint::Half;
-use crate::engine::packed::Types;
 use crate::engine::scope::Atom;
 use crate::telemetry::events;
 
@@ -610,56 +610,5 @@ fn applied(
         Ok((done, changes))
     } else {
         Err(faults)
-    }
-}
-
-/// Applies what the log has after a head, which moves along; gives how many
-/// operations there were.
-///
-/// # Errors
-/// When the log cannot be read, or does not fit the state.
-pub fn catch_up(
-    log: &dyn Log,
-    state: &mut State,
-    head: &mut Head,
-    types: &Types,
-    changes: &mut Vec<(Atom, Half)>,
-) -> Result<usize, String> {
-    const ENTRIES: usize = 4096;
-    const BYTES: usize = 16 << 20;
-    let mut operations = 0;
-    loop {
-        let entries = log.read(head.sequence, ENTRIES, BYTES);
-        let entries = entries.map_err(|error| error.to_string())?;
-        if entries.is_empty() {
-            return Ok(operations);
-        }
-        for entry in entries {
-            let damaged = |what: &dyn std::fmt::Display| {
-                format!(
-                    "transaction {} of the log is damaged: {what}",
-                    entry.sequence
-                )
-            };
-            let transaction = codec::decode(entry.sequence, &entry.body, types)
-                .map_err(|fault| damaged(&fault))?;
-            operations += transaction.operations.len();
-            for operation in &transaction.operations {
-                let mut application = Application {
-                    state,
-                    types,
-                    sequence: entry.sequence,
-                    changes: Vec::new(),
-                };
-                let outcome = application.apply(operation);
-                changes.append(&mut application.changes);
-                outcome.map_err(|wrong| damaged(&wrong.at("operations").message))?;
-            }
-            *head = Head {
-                log: head.log,
-                sequence: entry.sequence,
-                hash: entry.hash,
-            };
-        }
     }
 }

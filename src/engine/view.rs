@@ -89,7 +89,7 @@ impl View {
             if snapshot.schema().is_none() || !entity.uid().is_action() {
                 let named = |uid: &EntityUID| Named::new(Arc::new(snapshot.types().canonical(uid)));
                 let parents = entity.parents().map(named).collect();
-                view.put(named(entity.uid()), pack(&entity, parents));
+                view.put(named(entity.uid()), Arc::new(pack(&entity, parents)));
             }
         }
         for link in compile_links(snapshot, links)? {
@@ -166,9 +166,9 @@ impl View {
     }
 
     /// Stores an entity; gives back what was there.
-    pub fn put(&mut self, named: Named, stored: Stored) -> Option<Arc<Stored>> {
+    pub fn put(&mut self, named: Named, stored: Arc<Stored>) -> Option<Arc<Stored>> {
         let is_data = !named.uid().is_action();
-        let before = self.entities.insert(named, Arc::new(stored));
+        let before = self.entities.insert(named, stored);
         self.count += usize::from(is_data && before.is_none());
         before
     }
