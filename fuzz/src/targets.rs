@@ -7,11 +7,13 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
+use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::entities::CedarValueJson;
 use deodar::cli::directory::split::Splitter;
 use deodar::directory::codec;
 use deodar::directory::dump;
 use deodar::directory::restore::restore;
+use deodar::engine::named::Named;
 use deodar::engine::packed::Reader;
 use deodar::engine::packed::Types;
 use deodar::engine::packed::Writer;
@@ -212,7 +214,9 @@ pub fn packed(input: &[u8]) {
         let again = Reader::new(&bytes).value(&types);
         assert_eq!(again.as_ref(), Ok(&value), "{bytes:?}");
     }
-    let stored = Stored::of_packed(1, Vec::new(), Ends::default(), input);
+    let name = EntityUID::with_eid_and_type("User", "fuzz").expect("it is a name");
+    let name = Named::new(Arc::new(name));
+    let stored = Stored::of_packed(name, 1, Vec::new(), Ends::default(), input);
     // An extension value may still fail to be made.
     if let Ok(stored) = stored
         && let Ok((attributes, _)) = stored.unpack(&types)

@@ -119,14 +119,21 @@ impl Application<'_> {
             Step::Other(operation) => return self.apply(operation),
         };
         let (named, parents, ends) = self.placed(&put.uid, &put.parents, put.expires)?;
-        let stored = Stored::of_packed(self.sequence, parents, ends, put.body)?;
-        self.replace(&named, stored)
+        let stored = Stored::of_packed(named, self.sequence, parents, ends, put.body)?;
+        self.replace(stored)
     }
 
     fn put(&mut self, put: &Put) -> Result<(), Wrong> {
         let (named, parents, ends) = self.placed(&put.uid, &put.parents, put.expires)?;
-        let stored = Stored::new(self.sequence, parents, ends, &put.attributes, &put.tags);
-        self.replace(&named, stored)
+        let stored = Stored::new(
+            named,
+            self.sequence,
+            parents,
+            ends,
+            &put.attributes,
+            &put.tags,
+        );
+        self.replace(stored)
     }
 
     /// Names an entity and its parents as everything else does.
@@ -174,8 +181,8 @@ impl Application<'_> {
             ends.entity = expires;
         }
         let parents = before.parents.to_vec();
-        let stored = Stored::new(self.sequence, parents, ends, &attributes, &tags);
-        self.replace(&named, stored)
+        let stored = Stored::new(named, self.sequence, parents, ends, &attributes, &tags);
+        self.replace(stored)
     }
 
     fn delete(&mut self, uid: &Arc<EntityUID>, detach_members: bool) -> Result<(), Wrong> {
@@ -206,7 +213,7 @@ impl Application<'_> {
     }
 
     fn add_parent(&mut self, uid: &Arc<EntityUID>, parent: &Membership) -> Result<(), Wrong> {
-        let (named, before) = self.there(uid)?;
+        let (_, before) = self.there(uid)?;
         let above = self.state.shared(Named::new(Arc::clone(&parent.uid)));
         let mut parents = before.parents.to_vec();
         if !parents.contains(&above) {
@@ -218,7 +225,7 @@ impl Application<'_> {
             ends.parents.push((above, second));
         }
         let stored = before.with_parents(self.sequence, parents, ends);
-        self.replace(&named, stored)
+        self.replace(stored)
     }
 
     fn remove_parent(
@@ -226,7 +233,7 @@ impl Application<'_> {
         uid: &Arc<EntityUID>,
         parent: &Arc<EntityUID>,
     ) -> Result<(), Wrong> {
-        let (named, before) = self.there(uid)?;
+        let (_, before) = self.there(uid)?;
         let above = Named::new(Arc::clone(parent));
         if !before.parents.contains(&above) {
             return Err(Wrong::new(
@@ -239,7 +246,7 @@ impl Application<'_> {
         let mut ends = before.ends.as_deref().cloned().unwrap_or_default();
         ends.parents.retain(|(found, _)| *found != above);
         let stored = before.with_parents(self.sequence, parents, ends);
-        self.replace(&named, stored)
+        self.replace(stored)
     }
 
     fn put_link(&mut self, link: &PutLink) {
@@ -281,7 +288,8 @@ impl Application<'_> {
     }
 
     /// Notes what is different, refuses cycles, stores.
-    fn replace(&mut self, named: &Named, stored: Stored) -> Result<(), Wrong> {
+    fn replace(&mut self, stored: Stored) -> Result<(), Wrong> {
+        let named = stored.name();
         let before = self.state.view.get(named.probe()).cloned();
         let same_place = before
             .as_ref()
@@ -293,7 +301,7 @@ impl Application<'_> {
         if before.is_none_or(|before| before.packed() != stored.packed()) {
             self.changes.push((named.atom(), Half::Body));
         }
-        self.state.put(named, stored);
+        self.state.put(stored);
         Ok(())
     }
 

@@ -35,7 +35,7 @@ use crate::engine::stored::Stored;
 /// Batches on their way to the indexes.
 const WAITING: usize = 4;
 
-type Batch = Vec<(Named, Arc<Stored>)>;
+type Batch = Vec<Arc<Stored>>;
 
 /// Reads all chunks of a snapshot.
 ///
@@ -76,8 +76,8 @@ fn no_thread(error: io::Error) -> LogError {
 fn file(batches: Receiver<Batch>) -> Indexes {
     let mut indexes = Indexes::default();
     for batch in batches {
-        for (named, stored) in &batch {
-            indexes.note(named, stored);
+        for stored in &batch {
+            indexes.note(stored);
         }
     }
     indexes
@@ -127,7 +127,7 @@ impl Reading<'_> {
         Ok(batch)
     }
 
-    fn entity(&mut self, reader: &mut Reader<'_>) -> Result<(Named, Arc<Stored>), Damaged> {
+    fn entity(&mut self, reader: &mut Reader<'_>) -> Result<Arc<Stored>, Damaged> {
         let key = uid_bytes(reader)?;
         let named = match self.parents.get(key) {
             Some(named) => named.clone(),
@@ -146,12 +146,12 @@ impl Reading<'_> {
             parents.push(parent);
         }
         ends.entity = codec::optional(reader)?;
-        let stored = Arc::new(Stored::of_packed(version, parents, ends, packed)?);
-        let before = self.view.put(named.clone(), Arc::clone(&stored));
+        let stored = Arc::new(Stored::of_packed(named, version, parents, ends, packed)?);
+        let before = self.view.put(Arc::clone(&stored));
         if before.is_some() {
             return Err(Damaged::new("an entity is there twice"));
         }
-        Ok((named, stored))
+        Ok(stored)
     }
 
     fn parent(&mut self, reader: &mut Reader<'_>) -> Result<Named, Damaged> {

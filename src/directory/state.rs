@@ -54,12 +54,13 @@ pub struct Indexes {
 
 impl Indexes {
     /// Files an entity that is not there yet.
-    pub fn note(&mut self, named: &Named, stored: &Stored) {
+    pub fn note(&mut self, stored: &Stored) {
+        let named = stored.name();
         self.ordered.insert(named.clone());
         for parent in &stored.parents {
             join(&mut self.members, parent, named);
         }
-        self.ends.extend(endings(named, stored));
+        self.ends.extend(endings(stored));
     }
 }
 
@@ -125,9 +126,10 @@ impl State {
     }
 
     /// Stores an entity, and keeps the indexes.
-    pub fn put(&mut self, named: &Named, stored: Stored) {
+    pub fn put(&mut self, stored: Stored) {
         let stored = Arc::new(stored);
-        let before = self.view.put(named.clone(), Arc::clone(&stored));
+        let named = stored.name();
+        let before = self.view.put(Arc::clone(&stored));
         match &before {
             Some(before) if before.parents == stored.parents => {}
             before => {
@@ -139,12 +141,12 @@ impl State {
             }
         }
         if let Some(before) = &before {
-            self.forget_ends(named, before);
+            self.forget_ends(before);
             self.forget_attributes(named, before);
         } else {
             self.ordered.insert(named.clone());
         }
-        self.note_ends(named, &stored);
+        self.note_ends(&stored);
         self.note_attributes(named, &stored);
     }
 
@@ -156,7 +158,7 @@ impl State {
         for parent in &before.parents {
             self.leave(parent, named);
         }
-        self.forget_ends(named, &before);
+        self.forget_ends(&before);
         self.forget_attributes(named, &before);
         self.ordered.remove(named);
     }
@@ -277,14 +279,14 @@ impl State {
         }
     }
 
-    fn note_ends(&mut self, named: &Named, stored: &Stored) {
-        for ending in endings(named, stored) {
+    fn note_ends(&mut self, stored: &Stored) {
+        for ending in endings(stored) {
             self.ends.insert(ending);
         }
     }
 
-    fn forget_ends(&mut self, named: &Named, stored: &Stored) {
-        for ending in endings(named, stored) {
+    fn forget_ends(&mut self, stored: &Stored) {
+        for ending in endings(stored) {
             self.ends.remove(&ending);
         }
     }
@@ -321,7 +323,8 @@ fn join(members: &mut ByName<OrdSet<Named>>, parent: &Named, member: &Named) {
     below.insert(member.clone());
 }
 
-fn endings(named: &Named, stored: &Stored) -> Vec<(Second, Ending)> {
+fn endings(stored: &Stored) -> Vec<(Second, Ending)> {
+    let named = stored.name();
     let Some(ends) = &stored.ends else {
         return Vec::new();
     };
