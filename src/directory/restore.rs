@@ -55,7 +55,10 @@ pub fn restore(
         let (batches, filed) = sync_channel(WAITING);
         let filing = std::thread::Builder::new().spawn_scoped(scope, || file(filed));
         let filing = filing.map_err(no_thread)?;
-        reading.all(chunks, batches)?;
+        let read = reading.all(chunks, &batches);
+        // Who files ends when there is nobody left to send.
+        drop(batches);
+        read?;
         let filed = filing.join();
         filed.map_err(|_| no_thread(io::Error::other("it panicked")))
     })?;
@@ -97,7 +100,7 @@ impl Reading<'_> {
     fn all(
         &mut self,
         chunks: impl Iterator<Item = Result<Vec<u8>, LogError>>,
-        into: SyncSender<Batch>,
+        into: &SyncSender<Batch>,
     ) -> Result<(), LogError> {
         for chunk in chunks {
             let batch = self.chunk(&chunk?);

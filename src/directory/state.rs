@@ -101,10 +101,10 @@ impl State {
             ends,
         } = indexes;
         Self {
+            view,
             ordered,
             members,
             ends,
-            view,
             ..Self::empty("")
         }
     }
