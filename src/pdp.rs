@@ -19,6 +19,7 @@ pub mod stamps;
 pub mod state;
 pub mod words;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -238,7 +239,11 @@ impl Pdp {
             None => Err(NotReady::NoPolicies),
             Some(active) => match active.view.next_end() {
                 Some(ended) if self.is_late(ended) => Err(NotReady::Behind { ended }),
-                _ => Ok(Pinned { pdp: self, active }),
+                _ => Ok(Pinned {
+                    pdp: self,
+                    active,
+                    shared: RefCell::default(),
+                }),
             },
         }
     }
@@ -249,6 +254,17 @@ impl Pdp {
 pub struct Pinned<'a> {
     pdp: &'a Pdp,
     active: Arc<Active>,
+    shared: RefCell<Option<SharedContext>>,
+}
+
+/// A context that several questions share, as the last of them was made of it.
+#[derive(Debug)]
+struct SharedContext {
+    /// As it was given. While it is held here nothing else can be at its place.
+    given: Arc<Context>,
+    /// A question whose context is this one, filled and checked.
+    query: Query,
+    tick: Option<i64>,
 }
 
 impl Pinned<'_> {
@@ -276,11 +292,25 @@ impl Pinned<'_> {
         self.question(parts).map(|question| question.query)
     }
 
-    /// As [`Pinned::query`], and tells which tick of the clock is in it.
+    /// As [`Pinned::query`], and tells which tick of the clock is in it. A context
+    /// that questions of one action share is filled and checked for the first of
+    /// them.
     ///
     /// # Errors
     /// As [`Pinned::query`].
     pub fn question(&self, mut parts: Parts) -> Result<Question, AskError> {
+        if let Some(known) = &*self.shared.borrow()
+            && Arc::ptr_eq(&known.given, &parts.context)
+            && known.query.action == parts.action
+        {
+            let (principal, resource) = (parts.principal, parts.resource);
+            let query = &known.query;
+            let query = query.of_others(self.snapshot(), principal, resource, parts.overlay)?;
+            let tick = known.tick;
+            return Ok(Question { query, tick });
+        }
+        let is_shared = Arc::strong_count(&parts.context) > 1;
+        let given = is_shared.then(|| Arc::clone(&parts.context));
         let mut tick = None;
         let declared = self
             .snapshot()
@@ -304,6 +334,13 @@ impl Pinned<'_> {
             parts.context,
             parts.overlay,
         )?;
+        if let Some(given) = given
+            && query.is_checked(self.snapshot())
+        {
+            let query = query.clone();
+            let known = SharedContext { given, query, tick };
+            *self.shared.borrow_mut() = Some(known);
+        }
         Ok(Question { query, tick })
     }
 

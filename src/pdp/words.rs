@@ -139,7 +139,7 @@ impl Pinned<'_> {
         words: Words<'_>,
         question: &Question,
         answer: &Answer,
-        written: impl FnOnce() -> Vec<u8>,
+        written: Vec<u8>,
     ) {
         let Some(cache) = &self.pdp.cache else {
             return;
@@ -155,7 +155,7 @@ impl Pinned<'_> {
         let said = Said {
             action: Arc::clone(action),
             tick: question.tick.filter(|_| reads_now),
-            written: written().into(),
+            written: written.into(),
         };
         cache.remember(self.active(), words.kept(), &answer.decision, said);
     }

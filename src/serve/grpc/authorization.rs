@@ -32,6 +32,7 @@ use crate::directory::Directory;
 use crate::identity::Caller;
 use crate::pdp::Pdp;
 use crate::pdp::Pinned;
+use crate::pdp::words::Recalled;
 use crate::pdp::words::Words;
 use crate::proto::v1;
 use crate::serve::deadline::Deadline;
@@ -52,6 +53,21 @@ struct Asked {
     limits: Limits,
     /// Where revisions are waited for.
     directory: Option<Directory>,
+}
+
+/// What a question or a batch is answered on, and how its answers name it.
+struct Basis<'a> {
+    pinned: Pinned<'a>,
+    revisions: Vec<u8>,
+}
+
+impl<'a> Basis<'a> {
+    fn of(pinned: Pinned<'a>) -> Self {
+        Self {
+            revisions: written::revisions(pinned.active()),
+            pinned,
+        }
+    }
 }
 
 impl Authorization {
@@ -94,19 +110,20 @@ impl Asked {
         caller: &Caller,
         words: Option<Words<'_>>,
         request: v1::AuthorizeRequest,
-    ) -> Result<v1::AuthorizeResponse, Refusal> {
-        self.on(&self.pdp.pin()?, caller, &Shared::default(), words, request)
+    ) -> Result<Vec<u8>, Refusal> {
+        let basis = Basis::of(self.pdp.pin()?);
+        self.on(&basis, caller, &Shared::default(), words, request)
     }
 
     fn on(
         &self,
-        pinned: &Pinned<'_>,
+        basis: &Basis<'_>,
         caller: &Caller,
         shared: &Shared,
         words: Option<Words<'_>>,
         request: v1::AuthorizeRequest,
-    ) -> Result<v1::AuthorizeResponse, Refusal> {
-        let answered = self.answer(pinned, caller, shared, words, request);
+    ) -> Result<Vec<u8>, Refusal> {
+        let answered = self.answer(basis, caller, shared, words, request);
         if answered.is_err() {
             self.pdp.counters().bad_question();
         }
@@ -115,37 +132,39 @@ impl Asked {
 
     fn answer(
         &self,
-        pinned: &Pinned<'_>,
+        basis: &Basis<'_>,
         caller: &Caller,
         shared: &Shared,
         words: Option<Words<'_>>,
         request: v1::AuthorizeRequest,
-    ) -> Result<v1::AuthorizeResponse, Refusal> {
+    ) -> Result<Vec<u8>, Refusal> {
         if !request.at_least.is_empty() {
             let message = "is of the whole batch";
             return Err(WireError::new("at_least", message, "name it in `shared`").into());
         }
+        let Basis { pinned, revisions } = basis;
         let explain = request.explain;
         let parts = shared.parts(pinned.snapshot(), &self.limits, request)?;
         let question = pinned.question(parts).map_err(WireError::from)?;
         let answered = pinned.authorize(caller, &question.query);
         let answer = answered.map_err(WireError::from)?;
-        let explanation = explain
-            .then(|| pinned.explain(&question.query).map_err(WireError::from))
-            .transpose()?;
-        if let (Some(words), false) = (words, explain) {
-            let written = || written::lasting(&answer.decision);
-            pinned.remember(words, &question, &answer, written);
+        let lasting = written::lasting(&answer.decision);
+        let mut written = written::answer(&answer, &lasting, revisions);
+        if explain {
+            let explained = pinned.explain(&question.query);
+            written::explanation(explained.map_err(WireError::from)?, &mut written);
+        } else if let Some(words) = words {
+            pinned.remember(words, &question, &answer, lasting);
         }
-        Ok(wire::response(pinned.active(), &answer, explanation))
+        Ok(written)
     }
 
     /// The answer to a question that was asked in these words before.
     fn recall(&self, caller: &Caller, words: Words<'_>) -> Option<Vec<u8>> {
         let pinned = self.pdp.in_force().ok()?;
-        let recalled = pinned.recall(caller, words)?;
+        let Recalled { answer, written } = pinned.recall(caller, words)?;
         let revisions = written::revisions(pinned.active());
-        Some(written::recalled(&recalled, &revisions))
+        Some(written::answer(&answer, &written, &revisions))
     }
 
     /// Answers every item on one snapshot. The deadline is looked at between
@@ -161,12 +180,12 @@ impl Asked {
             return Err(WireError::too_much("items", "items", limit, "batch_items_max").into());
         }
         wire::store(&shared.store)?;
-        let pinned = self.pdp.pin()?;
+        let basis = Basis::of(self.pdp.pin()?);
+        let Basis { pinned, revisions } = &basis;
         let explain = shared.explain;
         let shared_words: Arc<[u8]> = Arc::from(&*shared_words);
         let mut unread = Some(shared);
         let mut read = None;
-        let revisions = written::revisions(pinned.active());
         let mut answers = Vec::with_capacity(sent.items.len() * 512);
         for own in &sent.items {
             if let Some(deadline) = deadline {
@@ -177,7 +196,8 @@ impl Asked {
                 own,
             });
             if let Some(recalled) = words.and_then(|words| pinned.recall(caller, words)) {
-                let answer = written::recalled(&recalled, &revisions);
+                let Recalled { answer, written } = &recalled;
+                let answer = written::answer(answer, written, revisions);
                 written::item(&Came::Response(answer), &mut answers);
                 continue;
             }
@@ -188,7 +208,7 @@ impl Asked {
             let decoded = written::decoded(own.clone());
             let mut item: v1::AuthorizeRequest = decoded.map_err(Refusal::Undecoded)?;
             item.explain |= explain;
-            let came = came(self.on(&pinned, caller, shared, words, item));
+            let came = came(self.on(&basis, caller, shared, words, item));
             written::item(&came, &mut answers);
         }
         Ok(answers)
@@ -196,9 +216,9 @@ impl Asked {
 }
 
 /// An answer or the lack of one, encoded.
-fn came(answered: Result<v1::AuthorizeResponse, Refusal>) -> Came {
+fn came(answered: Result<Vec<u8>, Refusal>) -> Came {
     match answered {
-        Ok(response) => Came::Response(response.encode_to_vec()),
+        Ok(response) => Came::Response(response),
         Err(refusal) => Came::Error(as_message(refusal).encode_to_vec()),
     }
 }
@@ -237,7 +257,7 @@ impl Authorization {
             words = None;
         }
         let answer = self.asked.one(&caller, words, message)?;
-        Ok(self.compressed(&metadata, answer.encode_to_vec()))
+        Ok(self.compressed(&metadata, answer))
     }
 
     /// Answers a `BatchAuthorizeRequest` with a `BatchAuthorizeResponse`, both

@@ -154,25 +154,6 @@ fn entity(
     ))
 }
 
-/// Writes an answer.
-pub fn response(
-    active: &Active,
-    answer: &Answer,
-    explanation: Option<Explanation>,
-) -> v1::AuthorizeResponse {
-    let (decision, cause) = outcome(&answer.decision);
-    v1::AuthorizeResponse {
-        decision: decision.into(),
-        decision_id: answer.id.to_string(),
-        cause: cause.into(),
-        revisions: Some(revisions(active)),
-        keep_for: keep_for(answer),
-        cached: answer.cached,
-        explanation: explanation.map(write_explanation),
-        ..reasons(&answer.decision)
-    }
-}
-
 /// Allow or deny, and why.
 pub(super) fn outcome(decision: &Decision) -> (v1::Decision, v1::DenyCause) {
     match decision.outcome() {
@@ -196,14 +177,10 @@ pub(super) fn keep_for(answer: &Answer) -> Option<prost_types::Duration> {
         .flatten()
 }
 
-/// The part of an answer that says by which policies a decision was made.
-pub(super) fn reasons(decision: &Decision) -> v1::AuthorizeResponse {
+/// The part of an answer that says what follows from the policies that made it,
+/// without them.
+pub(super) fn consequences(decision: &Decision) -> v1::AuthorizeResponse {
     v1::AuthorizeResponse {
-        policies: decision
-            .policies
-            .iter()
-            .map(|info| policy_ref(info))
-            .collect(),
         errors: decision
             .errors
             .iter()
@@ -265,7 +242,7 @@ pub fn policy_ref(info: &PolicyInfo) -> v1::PolicyRef {
     }
 }
 
-fn write_explanation(explanation: Explanation) -> v1::Explanation {
+pub(super) fn write_explanation(explanation: Explanation) -> v1::Explanation {
     let near_miss = |miss: NearMiss| v1::NearMiss {
         policy: Some(policy_ref(&miss.policy)),
         condition: miss.condition,

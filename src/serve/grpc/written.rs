@@ -12,8 +12,9 @@ use tonic::Status;
 
 use super::wire;
 use crate::engine::Decision;
+use crate::engine::explain::Explanation;
+use crate::pdp::Answer;
 use crate::pdp::state::Active;
-use crate::pdp::words::Recalled;
 use crate::proto::v1;
 
 /// A batch whose questions are not decoded yet.
@@ -75,26 +76,36 @@ pub(super) fn revisions(active: &Active) -> Vec<u8> {
 /// What of an answer is the same whenever it is given. Allow and deny are not in
 /// it: they are written anew from the engine's word.
 pub(super) fn lasting(decision: &Decision) -> Vec<u8> {
-    wire::reasons(decision).encode_to_vec()
+    let mut into = Vec::with_capacity(512);
+    for info in &decision.policies {
+        let written = info.written.once(|| wire::policy_ref(info).encode_to_vec());
+        text(3, written, &mut into);
+    }
+    wire::consequences(decision).encode_raw(&mut into);
+    into
 }
 
-/// Writes an answer that was remembered with what [`lasting`] wrote.
-pub(super) fn recalled(recalled: &Recalled, revisions: &[u8]) -> Vec<u8> {
-    let answer = &recalled.answer;
-    let mut written = Vec::with_capacity(recalled.written.len() + revisions.len() + 128);
-    let into = &mut written;
+/// Writes an answer around what [`lasting`] wrote.
+pub(super) fn answer(answer: &Answer, lasting: &[u8], revisions: &[u8]) -> Vec<u8> {
     let (decision, cause) = wire::outcome(&answer.decision);
     let mut id = [0; 36];
-    number(1, i32::from(decision), into);
-    text(2, answer.id.write(&mut id).as_bytes(), into);
-    into.put_slice(&recalled.written);
-    number(7, i32::from(cause), into);
-    text(8, revisions, into);
+    let mut into = Vec::with_capacity(lasting.len() + revisions.len() + 128);
+    number(1, i32::from(decision), &mut into);
+    text(2, answer.id.write(&mut id).as_bytes(), &mut into);
+    into.put_slice(lasting);
+    number(7, i32::from(cause), &mut into);
+    text(8, revisions, &mut into);
     if let Some(keep_for) = wire::keep_for(answer) {
-        text(9, &keep_for.encode_to_vec(), into);
+        text(9, &keep_for.encode_to_vec(), &mut into);
     }
-    number(10, i32::from(answer.cached), into);
-    written
+    number(10, i32::from(answer.cached), &mut into);
+    into
+}
+
+/// Adds why an answer is as it is.
+pub(super) fn explanation(explanation: Explanation, into: &mut Vec<u8>) {
+    let written = wire::write_explanation(explanation).encode_to_vec();
+    text(11, &written, into);
 }
 
 /// What came of a question of a batch or a stream, encoded.

@@ -55,7 +55,7 @@ fn both(pinned: &Pinned<'_>, query: &Query, words: usize) -> Option<(Answer, Ans
         query: query.clone(),
         tick: None,
     };
-    pinned.remember(words, &question, &cached, Vec::new);
+    pinned.remember(words, &question, &cached, Vec::new());
     Some((Answer::from(&*cached.decision), Answer::from(&made)))
 }
 
