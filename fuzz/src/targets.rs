@@ -21,7 +21,6 @@ use deodar::engine::stored::Ends;
 use deodar::engine::stored::Stored;
 use deodar::pdp::Pdp;
 use deodar::proto::v1;
-use deodar::proto::v1::authorization_service_server::AuthorizationService;
 use deodar::serve::Limits;
 use deodar::serve::grpc::authorization::Authorization;
 use deodar::serve::grpc::shared::Shared;
