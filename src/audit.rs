@@ -99,7 +99,7 @@ impl Audit {
         events::audit_opened(&name, start.segments, start.next);
         let queue = Arc::new(Queue::new(&options));
         queue.tallies.durable_seq.set(start.next - 1);
-        for repair in start.repairs.drain(..) {
+        if let Some(repair) = start.repair.take() {
             // Nobody waits: the flush of whoever asks comes behind it.
             drop(queue.submit_own(options.time.millis(), repair.into()));
         }

@@ -80,9 +80,13 @@ impl Found {
 }
 
 /// The segments there are, in order.
+///
+/// A segment that is packed while the names are listed may show neither of its
+/// names. That happens to each but once, so they are listed twice.
 pub(super) fn segments(directory: &Path) -> io::Result<Vec<Found>> {
     let mut found: BTreeMap<u64, Found> = BTreeMap::new();
-    for name in names(directory)? {
+    let twice = names(directory)?.into_iter().chain(names(directory)?);
+    for name in twice {
         let (digits, is_packed) = match (name.strip_suffix(PLAIN), name.strip_suffix(PACKED)) {
             (Some(digits), _) => (digits, false),
             (_, Some(digits)) => (digits, true),

@@ -21,6 +21,7 @@ use std::io::SeekFrom;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
+use serde_json::Value;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -65,7 +66,7 @@ pub(super) struct Start {
     /// or what the new one is to state of it.
     pub(super) seal: Option<Seal>,
     /// What was repaired.
-    pub(super) repairs: Vec<EventRecord>,
+    pub(super) repair: Option<EventRecord>,
     /// How many segments there are.
     pub(super) segments: usize,
 }
@@ -107,7 +108,7 @@ pub(super) fn start(directory: &Path, files: &Files) -> Result<Start, OpenError>
         number: 0,
         segment: None,
         seal: None,
-        repairs: Vec::new(),
+        repair: None,
         segments: 0,
     };
     let mut good = 0;
@@ -137,20 +138,37 @@ pub(super) fn start(directory: &Path, files: &Files) -> Result<Start, OpenError>
         start.next = 1;
     }
     start.segments = segments.len();
+    // The record of a repair is the next one, behind that of a segment at most.
+    let untold = match &start.segment {
+        Some(segment) if segment.tally.records == 1 => start.next - 1,
+        _ => start.next,
+    };
+    let names = folder::torn(directory, untold).map_err(failed())?;
     let file = segments.last().map(Found::name);
-    for name in folder::torn(directory, start.next).map_err(failed())? {
-        let path = directory.join(&name);
+    start.repair = repair(directory, &names, &json!(file), good)?;
+    Ok(start)
+}
+
+/// One record for all that was torn, so that it is told whole or not at all.
+fn repair(
+    directory: &Path,
+    names: &[String],
+    file: &Value,
+    offset: u64,
+) -> Result<Option<EventRecord>, OpenError> {
+    let mut torn = Vec::new();
+    for name in names {
+        let path = directory.join(name);
         let bytes = fs::metadata(&path).map_err(OpenError::io(&path))?.len();
         events::audit_repaired(&path.display().to_string(), bytes);
-        let fields = [
-            ("file", json!(file)),
-            ("offset", json!(good)),
-            ("bytes", json!(bytes)),
-            ("kept_in", json!(name)),
-        ];
-        start.repairs.push(EventRecord::new("repair", fields));
+        torn.push(json!({"kept_in": name, "bytes": bytes}));
     }
-    Ok(start)
+    let fields = [
+        ("file", file.clone()),
+        ("offset", json!(offset)),
+        ("torn", Value::from(torn)),
+    ];
+    Ok((!names.is_empty()).then(|| EventRecord::new("repair", fields)))
 }
 
 /// Goes on with this segment if it is not packed; otherwise with a new one.
@@ -237,21 +255,16 @@ fn read_end(directory: &Path, last: &Found) -> Result<End, OpenError> {
 /// Whether a crash explains what is wrong with the line that was read last.
 fn is_torn(lines: &mut Lines, fault: &Fault, length: u64) -> io::Result<bool> {
     let is_short = length.saturating_sub(fault.offset) <= TORN_BYTES_MAX;
-    let mut has_nul = lines.line().contains(&0);
+    if lines.line().contains(&0) {
+        return Ok(is_short);
+    }
     match fault.what {
         What::Partial => return Ok(is_short),
-        What::TooLong => {
-            // Whether all of a hole fits into a line is not the point.
-            has_nul |= lines.line().last() == Some(&0);
-            lines.skip()?;
-        }
         What::Unreadable(line::LATER) => return Ok(false),
         What::Unreadable(_) | What::NotJson => {}
+        What::TooLong => lines.skip()?,
         // It is a record, but not the one that was written here.
         _ => return Ok(false),
-    }
-    if has_nul {
-        return Ok(is_short);
     }
     loop {
         match lines.advance()? {

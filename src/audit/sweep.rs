@@ -44,6 +44,9 @@ use crate::telemetry::events;
 /// How often it is looked at what has become too old, when no segment is closed.
 const INTERVAL: Duration = Duration::from_mins(10);
 
+/// The most segments that one record tells of; the rest waits for the next look.
+const DROPPED_MAX: usize = 1000;
+
 const LEVEL: i32 = 3;
 const CHUNK_BYTES: usize = 1 << 18;
 
@@ -182,7 +185,7 @@ impl Sweeper {
                 Some(keep) => self.time.millis().saturating_sub(self.seal_in(next)?.1) > keep,
                 None => false,
             };
-            if !is_large && !is_old {
+            if (!is_large && !is_old) || names.len() == DROPPED_MAX {
                 break;
             }
             if is_old {

@@ -139,13 +139,18 @@ impl Writer {
 
     fn work(&mut self, entries: &mut Vec<Entry>, taken: Taken) -> Result<(), GaveUp> {
         self.trouble.add(&taken.loss);
-        if self.segment.tally.records > 1 && self.age() >= self.segment_age {
-            self.rotate()?;
-        }
         for entry in entries.drain(..) {
             self.append(entry)?;
         }
-        if self.mode == Mode::Sync || taken.is_closing || !taken.flushes.is_empty() || self.is_due()
+        if self.segment.tally.records > 1 && self.age() >= self.segment_age {
+            self.rotate()?;
+        }
+        // In mode `batched` only the log's own records have somebody who waits.
+        if self.mode == Mode::Sync
+            || taken.is_closing
+            || !taken.flushes.is_empty()
+            || !self.waiters.is_empty()
+            || self.is_due()
         {
             self.sync()?;
         } else {
