@@ -33,7 +33,6 @@ pub mod verify;
 mod walk;
 mod writer;
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -43,6 +42,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use self::queue::Queue;
+use self::start::Lock;
 use self::sweep::Sweeper;
 use self::writer::Writer;
 use crate::telemetry::events;
@@ -80,7 +80,7 @@ struct Shared {
 #[derive(Debug)]
 struct Threads {
     running: Vec<JoinHandle<()>>,
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 impl Audit {

@@ -71,8 +71,21 @@ pub(super) struct Start {
     pub(super) segments: usize,
 }
 
+/// Keeps other processes out as long as it lives.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+/// Closing the file would do, but not at once while another thread starts a
+/// process: that has it open too, for a moment.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // There is nobody to tell, and closing the file is next.
+        self.0.unlock().ok();
+    }
+}
+
 /// Makes the directory if there is none, and locks it.
-pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(directory: &Path) -> Result<Lock, OpenError> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -86,7 +99,7 @@ pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
         .open(&path)
         .map_err(OpenError::io(&path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
             directory: directory.display().to_string(),
         }),

@@ -77,14 +77,14 @@ proptest! {
             }
             audit.flush_blocking().unwrap();
             // What is read is there, and stays.
-            prop_assert_eq!(numbers(directory.path(), 0), Vec::from_iter(0..number));
+            prop_assert_eq!(numbers(directory.path(), 0), (0..number).collect::<Vec<_>>());
             failed = audit.counters().disk_errors;
         }
         gate.heal();
         audit.close();
         let report = sound(directory.path());
         prop_assert_eq!((report.lost, report.incomplete_bytes), (0, 0));
-        prop_assert_eq!(numbers(directory.path(), 0), Vec::from_iter(0..number));
+        prop_assert_eq!(numbers(directory.path(), 0), (0..number).collect::<Vec<_>>());
         let told: u64 = of_kind(directory.path(), "gap").iter().map(|gap| gap["disk_errors"].as_u64().unwrap()).sum();
         // Those of packing are counted, and not a matter of the log.
         prop_assert!(told <= failed, "{told} {failed}");

@@ -1,6 +1,6 @@
 //! A gate in front of the disk that fails, waits or crashes when told.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -38,7 +38,7 @@ struct State {
     calls: u64,
     failed: u64,
     /// How many bytes of each file are durable.
-    durable: HashMap<PathBuf, u64>,
+    durable: BTreeMap<PathBuf, u64>,
     /// Files whose names are not.
     unnamed: Vec<PathBuf>,
     waiting: u64,
@@ -78,11 +78,6 @@ impl Gate {
     /// Everything works again.
     pub fn heal(&self) {
         self.plan(Plan::default());
-    }
-
-    /// The calls since the plan.
-    pub fn calls(&self) -> u64 {
-        self.state.lock().calls
     }
 
     /// Returns when so many calls have failed.

@@ -95,10 +95,11 @@ fn kill_after(mut child: Child, lines: u64, moment: u64) -> u64 {
     );
     out.read_to_string(&mut text).unwrap();
     text.truncate(text.rfind('\n').unwrap_or(0));
-    let told = text
+    let mut told = text
         .lines()
         .filter_map(|line| line.split_once("acknowledged "));
-    told.last().map_or(0, |(_, number)| number.parse().unwrap())
+    told.next_back()
+        .map_or(0, |(_, number)| number.parse().unwrap())
 }
 
 /// Seen to fail when tickets are answered before the sync, and when a flush does
@@ -121,7 +122,7 @@ fn nothing_acknowledged_is_lost_when_killed() {
             let acknowledged = kill_after(child, 3 + random % 40, (random >> 8) % 200_000);
             assert_eq!(super::site::verify_fault(directory.path()), None);
             let there = numbers(directory.path(), 0);
-            assert_eq!(there, Vec::from_iter(0..there.len() as u64));
+            assert_eq!(there, (0..there.len() as u64).collect::<Vec<_>>());
             assert!(there.len() as u64 > acknowledged, "{acknowledged} is lost");
         }
         Audit::open(options(directory.path())).unwrap().close();
@@ -137,7 +138,8 @@ fn child_that_comes_second() {
         return;
     };
     let opened = Audit::open(options(Path::new(&directory)));
-    println!("refused {}", matches!(opened, Err(OpenError::InUse { .. })));
+    let is_refused = matches!(opened, Err(OpenError::InUse { .. }));
+    writeln!(std::io::stdout(), "refused {is_refused}").unwrap();
 }
 
 #[test]

@@ -177,7 +177,10 @@ fn each_thread_keeps_its_order() {
         let report = sound(directory.path());
         assert!(report.segments > 3, "{report:?}");
         for thread in 0..4 {
-            assert_eq!(numbers(directory.path(), thread), Vec::from_iter(0..200));
+            assert_eq!(
+                numbers(directory.path(), thread),
+                (0..200).collect::<Vec<_>>()
+            );
         }
     }
 }

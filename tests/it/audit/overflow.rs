@@ -85,7 +85,7 @@ fn count_loses_and_tells() {
         assert_eq!(sound(directory.path()).lost, 5);
         assert_eq!(
             numbers(directory.path(), 0),
-            Vec::from_iter((0..ROOM).chain([99]))
+            (0..ROOM).chain([99]).collect::<Vec<_>>()
         );
         let [gap] = &of_kind(directory.path(), "gap")[..] else {
             panic!("one gap");
@@ -117,7 +117,7 @@ fn deny_refuses_and_tells() {
         gate.heal();
         audit.close();
         assert_eq!(sound(directory.path()).lost, 0);
-        assert_eq!(numbers(directory.path(), 0), Vec::from_iter(0..ROOM));
+        assert_eq!(numbers(directory.path(), 0), (0..ROOM).collect::<Vec<_>>());
         assert_eq!(of_kind(directory.path(), "gap")[0]["refused"], 1);
     }
 }
@@ -150,7 +150,7 @@ fn block_waits_for_room() {
             Submitted::Taken | Submitted::Pending(_)
         ));
         audit.close();
-        let expected = Vec::from_iter((0..ROOM).chain([50]));
+        let expected = (0..ROOM).chain([50]).collect::<Vec<_>>();
         assert_eq!(numbers(directory.path(), 0), expected);
         assert_eq!(sound(directory.path()).gaps, 0);
     }
