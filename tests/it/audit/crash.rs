@@ -59,10 +59,9 @@ fn torn() -> impl Strategy<Value = Torn> {
 proptest! {
     #![proptest_config(cases(150))]
 
-    /// Three lives of a log, each ended by a crash. Seen to fail when `sync` does
-    /// not sync, when a new file's name is not made durable, when what a start
-    /// has read is not synced, when a hole is taken for damage, and when a segment
-    /// is removed before it is packed durably.
+    /// Three lives of a log, each ended by a crash. Seen to fail when
+    /// tickets are answered before the sync, when a hole of zeros is taken for damage,
+    /// and when a repair is told in two records, of which the crash takes one.
     #[test]
     fn what_was_acknowledged_survives(
         lives in proptest::collection::vec((0_u64..60, 0_usize..400, torn(), any::<bool>(), any::<bool>()), 3),

@@ -140,7 +140,8 @@ proptest! {
         prop_assert!((place.seq - 1..=place.seq + 1).contains(&found), "{kind} {place:?} {fault}");
     }
 
-    /// A segment that ends too soon, in a line or between two.
+    /// A segment that ends too soon, in a line or between two. Seen to fail when it is
+    /// not compared with what the next one states.
     #[test]
     fn a_cut_is_found(at: prop::sample::Index, to: prop::sample::Index) {
         let (directory, mut segments) = segments();
@@ -255,8 +256,7 @@ fn reopened(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> (TempDir, Result<Audit, O
     (directory, opened)
 }
 
-/// Each byte of a line may be where a crash ended it. Seen
-/// to fail when the file is not cut.
+/// Each byte of a line may be where a crash ended it.
 #[test]
 fn a_torn_tail_is_cut_off_kept_and_told() {
     let (_, segments) = segments();

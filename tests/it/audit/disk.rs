@@ -42,9 +42,9 @@ const CALLS: [&str; 6] = [
 proptest! {
     #![proptest_config(cases(100))]
 
-    /// Whatever fails, however often and at whatever byte. Seen to fail when a
-    /// write is gone on with where it stopped, when after a failed sync only the
-    /// sync is tried again, and when the file is not cut before.
+    /// Whatever fails, however often and at whatever byte. Seen to fail when
+    /// after a failed sync only the sync is tried again, and when the file is not cut
+    /// before it is written again.
     #[test]
     fn nothing_is_lost_or_torn(
         rounds in proptest::collection::vec((0_u64..8, 0_usize..600, 1_u64..5, 0..63_u32), 1..6),
@@ -91,8 +91,7 @@ proptest! {
     }
 }
 
-/// Seen to fail when what the writer keeps is not bounded, when it is not told
-/// that the disk fails, and when a reader sees half a line.
+/// Seen to fail when the file is not cut before it is written again.
 #[test]
 fn a_full_disk_is_waited_out() {
     let directory = fresh();

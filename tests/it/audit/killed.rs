@@ -102,8 +102,7 @@ fn kill_after(mut child: Child, lines: u64, moment: u64) -> u64 {
         .map_or(0, |(_, number)| number.parse().unwrap())
 }
 
-/// Seen to fail when tickets are answered before the sync, and when a flush does
-/// not wait for what is in the queue.
+/// Seen to fail when tickets are answered before the sync.
 #[test]
 fn nothing_acknowledged_is_lost_when_killed() {
     let kills = std::env::var(KILLS)

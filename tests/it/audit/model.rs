@@ -60,9 +60,6 @@ impl Sink for Kept {
 proptest! {
     #![proptest_config(cases(60))]
 
-    /// Seen to fail when `rotate` does not chain the first record of a segment,
-    /// when a segment that is gone on with forgets its digest, and when sinks are
-    /// told before the number is moved on.
     #[test]
     fn what_is_submitted_is_read(
         steps in vec(step(), 1..80),
@@ -146,7 +143,6 @@ proptest! {
     }
 }
 
-/// Seen to fail when the writer takes the queue from its end.
 #[test]
 fn each_thread_keeps_its_order() {
     for mode in [Mode::Sync, Mode::Batched { window: WINDOW }] {

@@ -52,9 +52,6 @@ fn stalled(directory: &std::path::Path, mode: Mode, overflow: Overflow) -> (Arc<
 
 const MODES: [Mode; 2] = [Mode::Sync, Mode::Batched { window: WINDOW }];
 
-/// Seen to fail when what the writer has taken does not count as waiting, when
-/// a loss does not wake the writer, and when the gap stands before the records
-/// that were taken before it.
 #[test]
 fn count_loses_and_tells() {
     for mode in MODES {
@@ -122,7 +119,6 @@ fn deny_refuses_and_tells() {
     }
 }
 
-/// Seen to fail when durable records do not wake who waits for room.
 #[test]
 fn block_waits_for_room() {
     for mode in MODES {

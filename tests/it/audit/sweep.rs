@@ -42,8 +42,6 @@ fn filled(options: Options, count: u64) {
     audit.close();
 }
 
-/// Seen to fail when the packed file counts while both are there, and when what
-/// is unfinished is left.
 #[test]
 fn a_crash_while_packing_leaves_nothing_behind() {
     let directory = fresh();
