@@ -1,5 +1,6 @@
 //! Deodar: a policy decision point for connected things.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod directory;

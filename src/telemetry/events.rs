@@ -140,3 +140,62 @@ pub fn control_line_ended(reason: &str) {
         "the policy directory is no longer watched; restart to take changes"
     );
 }
+
+/// The audit log was opened.
+pub fn audit_opened(directory: &str, segments: usize, next_seq: u64) {
+    tracing::info!(directory, segments, next_seq, "the audit log is open");
+}
+
+/// What a crash tore was cut off from the audit log, and kept.
+pub fn audit_repaired(file: &str, bytes: u64) {
+    tracing::warn!(
+        file,
+        bytes,
+        "a crash tore the end of the audit log: what is no record is kept in this file"
+    );
+}
+
+/// Records of the audit log begin to be lost or refused; told once until the gap
+/// is recorded.
+pub fn audit_losing(is_lost: bool) {
+    let what = if is_lost { "lost" } else { "refused" };
+    tracing::error!("audit records are {what}: too many wait to be written");
+}
+
+/// The audit log cannot be written; told once until it can.
+pub fn audit_failing(path: &str, error: &std::io::Error) {
+    tracing::error!(path, %error, "the audit log cannot be written, trying again");
+}
+
+/// The audit log can be written again.
+pub fn audit_recovered(failures: u64) {
+    tracing::info!(failures, "the audit log is written again");
+}
+
+/// What went wrong was recorded in the audit log.
+pub fn audit_gap(lost: u64, refused: u64, why: &str) {
+    tracing::warn!(lost, refused, why, "a gap was recorded in the audit log");
+}
+
+/// The audit log has ended with records that could not be written.
+pub fn audit_ended_with(left: usize) {
+    tracing::error!(left, "the audit log has ended, and these records are lost");
+}
+
+/// A closed segment of the audit log cannot be packed or dropped.
+pub fn audit_sweep_failed(path: &str, error: &std::io::Error) {
+    tracing::warn!(path, %error, "a closed segment of the audit log cannot be packed or dropped, trying again");
+}
+
+/// A closed segment of the audit log is not what was written.
+pub fn audit_damaged(file: &str) {
+    tracing::error!(
+        file,
+        "a closed segment of the audit log is not what was written: run `deodar audit verify`"
+    );
+}
+
+/// Segments of the audit log were dropped, as their retention has it.
+pub fn audit_dropped(segments: usize, through: u64) {
+    tracing::info!(segments, through, "segments of the audit log were dropped");
+}

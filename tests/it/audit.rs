@@ -1,0 +1,11 @@
+//! The audit log on the disk.
+
+mod crash;
+mod damage;
+mod disk;
+mod failing;
+mod killed;
+mod model;
+mod overflow;
+mod site;
+mod sweep;
