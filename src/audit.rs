@@ -13,16 +13,20 @@
 //! ```
 
 pub mod counters;
+pub mod decision;
 pub mod error;
 pub mod fault;
 pub mod files;
 mod folder;
+pub mod json;
 pub mod line;
 mod lines;
 pub mod options;
 mod queue;
 pub mod read;
 pub mod record;
+pub mod redact;
+pub mod replay;
 mod segment;
 pub mod sink;
 mod start;
@@ -130,6 +134,12 @@ impl Audit {
     /// thread; it takes a lock for some nanoseconds, and never waits for a disk.
     pub fn submit(&self, millis: i64, record: impl Into<Record>) -> Submitted {
         self.shared.queue.submit(millis, record.into())
+    }
+
+    /// Submits what the server itself did. It is taken even when there is no room:
+    /// there is little of it, and it is what explains the rest.
+    pub fn note(&self, millis: i64, event: EventRecord) {
+        drop(self.shared.queue.submit_own(millis, event.into()));
     }
 
     /// Waits until there may be room for a record that came back as

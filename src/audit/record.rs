@@ -3,9 +3,13 @@
 use serde_json::Map;
 use serde_json::Value;
 
+use super::decision::DecisionRecord;
+
 /// One record, as it is submitted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Record {
+    /// A decision.
+    Decision(Box<DecisionRecord>),
     /// Something happened that is no decision.
     Event(EventRecord),
 }
@@ -32,6 +36,18 @@ impl EventRecord {
     }
 }
 
+/// Equal is what is written the same.
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        let written = |record: &Self| {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            bytes
+        };
+        written(self) == written(other)
+    }
+}
+
 impl From<EventRecord> for Record {
     fn from(event: EventRecord) -> Self {
         Self::Event(event)
@@ -43,6 +59,7 @@ impl Record {
     /// braces. A line feed within a text is escaped, as JSON has it.
     pub fn encode(&self, into: &mut Vec<u8>) {
         match self {
+            Self::Decision(decision) => decision.encode(into),
             Self::Event(event) => {
                 into.extend_from_slice(b"\"kind\":");
                 text(event.kind, into);
@@ -60,6 +77,7 @@ impl Record {
     /// Roughly how many bytes of memory it takes.
     pub(super) fn weight(&self) -> usize {
         match self {
+            Self::Decision(decision) => size_of::<Self>() + decision.weight(),
             Self::Event(event) => {
                 let fields = event.fields.iter();
                 let fields = fields.map(|(name, value)| name.len() + 64 + weight(value));

@@ -19,6 +19,11 @@ impl fmt::Display for DecisionId {
 }
 
 impl DecisionId {
+    /// The name as the UUID that it is.
+    pub fn uuid(self) -> Uuid {
+        self.0
+    }
+
     /// The name as text, written into `place`.
     pub fn write<'a>(&self, place: &'a mut [u8; 36]) -> &'a str {
         self.0.hyphenated().encode_lower(place)

@@ -35,6 +35,7 @@ mod log;
 mod peer;
 mod proto_lint;
 mod readme;
+mod records;
 mod reload;
 mod round_trips;
 mod served;

@@ -1,0 +1,112 @@
+//! A recorded question, asked again.
+
+use std::sync::Arc;
+
+use cedar_policy_core::ast::Eid;
+use cedar_policy_core::ast::EntityType;
+use cedar_policy_core::ast::EntityUID;
+use serde_json::Value as Json;
+use thiserror::Error;
+
+use crate::engine::Decision;
+use crate::engine::Query;
+use crate::engine::Snapshot;
+use crate::engine::json::JsonError;
+use crate::engine::json::JsonLimits;
+use crate::engine::json::context_from_json;
+use crate::engine::json::entities_from_json;
+
+/// What is recorded was taken once: no further limits.
+const LIMITS: JsonLimits = JsonLimits {
+    depth_max: 128,
+    values_max: usize::MAX,
+    entities_max: usize::MAX,
+};
+
+/// A record that cannot be decided again.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// It is not the record of a decision.
+    #[error("the record is not one of a decision: `{0}` is missing")]
+    NoDecision(&'static str),
+    /// Something was taken out of it.
+    #[error("the record is redacted: {0}")]
+    Redacted(&'static str),
+    /// Its values do not read as they would have been written.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+}
+
+/// The question of a record, for policies of these types.
+///
+/// # Errors
+/// When the record has not all of it, or its values do not read.
+pub fn question(snapshot: &Snapshot, record: &Json) -> Result<Query, ReplayError> {
+    if record["redacted"] == true {
+        return Err(ReplayError::Redacted("a rule took something out"));
+    }
+    if record["entities_count"].as_u64().unwrap_or(0) > 0 && record["entities"].is_null() {
+        return Err(ReplayError::Redacted("carried entities were only digested"));
+    }
+    let principal = uid(record, "principal")?;
+    let action = uid(record, "action")?;
+    let resource = uid(record, "resource")?;
+    let context = context_from_json(snapshot, &action, record["context"].clone(), &LIMITS)?;
+    let overlay = match &record["entities"] {
+        Json::Null => Vec::new(),
+        carried => entities_from_json(snapshot, carried.clone(), &LIMITS)?,
+    };
+    // Not checked against the schema as a whole: what no policy can read was left
+    // out of the record, be it required.
+    Ok(Query {
+        principal,
+        action,
+        resource,
+        context: Arc::new(context),
+        overlay: overlay.into(),
+    })
+}
+
+/// Whether a decision is what was recorded: allow or deny, why, by which
+/// policies, with which failing. What differs is told by its name.
+pub fn differs(record: &Json, decision: &Decision) -> Option<&'static str> {
+    let ids = |json: &Json| -> Vec<String> {
+        let items = json.as_array().map_or(&[][..], Vec::as_slice);
+        let id = |item: &Json| item.as_str().map(str::to_owned);
+        items.iter().filter_map(id).collect()
+    };
+    let (allow, cause) = match decision.cause() {
+        None => ("allow", None),
+        Some(cause) => ("deny", Some(cause.as_str())),
+    };
+    if record["decision"] != allow {
+        return Some("decision");
+    }
+    if record["cause"].as_str() != cause {
+        return Some("cause");
+    }
+    let policies = decision.policies.iter().map(|policy| policy.id.to_string());
+    if ids(&record["policies"]) != policies.collect::<Vec<_>>() {
+        return Some("policies");
+    }
+    let failed = record["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    let failed = failed
+        .iter()
+        .map(|error| error["policy"].as_str().unwrap_or_default());
+    let errors = decision.errors.iter().map(|error| &*error.policy.id);
+    (!failed.eq(errors)).then_some("errors")
+}
+
+fn uid(record: &Json, part: &'static str) -> Result<Arc<EntityUID>, ReplayError> {
+    let name = |member: &str| record.get(part)?.get(member)?.as_str();
+    let (Some(entity_type), Some(id)) = (name("type"), name("id")) else {
+        return Err(ReplayError::NoDecision(part));
+    };
+    let entity_type =
+        EntityType::from_normalized_str(entity_type).map_err(|_| ReplayError::NoDecision(part))?;
+    Ok(Arc::new(EntityUID::from_components(
+        entity_type,
+        Eid::new(id),
+        None,
+    )))
+}
