@@ -29,6 +29,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use smol_str::SmolStr;
+
 pub use fault::ConfigFault;
 pub use fault::Origin;
 pub use resolve::Flags;
@@ -36,6 +38,9 @@ pub use resolve::Resolved;
 pub use resolve::load;
 pub use secret::Secret;
 
+use crate::audit::Mode;
+use crate::audit::Overflow;
+use crate::audit::redact::Rule;
 use crate::pdp::cache::CacheSettings;
 use crate::serve::DirectoryLimits;
 use crate::serve::Limits;
@@ -53,6 +58,8 @@ pub struct Config {
     pub directory: Directory,
     /// `[cache]`
     pub cache: CacheSettings,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[decision]`
     pub decision: Decision,
     /// `[limits]`
@@ -94,6 +101,37 @@ pub struct Policies {
     pub debounce: Duration,
     /// How much it may hold.
     pub limits: source::Limits,
+}
+
+/// How decisions are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Where the log is written; `None` writes none.
+    pub path: Option<PathBuf>,
+    /// When records are on the disk.
+    pub mode: Mode,
+    /// What happens when there is no room for a record.
+    pub overflow: Overflow,
+    /// Records that wait to be on the disk.
+    pub waiting_records_max: usize,
+    /// Bytes of memory that these may take.
+    pub waiting_bytes_max: usize,
+    /// A segment is closed when it has so many bytes.
+    pub segment_bytes: u64,
+    /// A segment is closed when it is so old.
+    pub segment_age: Duration,
+    /// Closed segments are removed when their records are older.
+    pub keep_age: Option<Duration>,
+    /// The oldest closed segments are removed while all are longer.
+    pub keep_bytes: Option<u64>,
+    /// Context keys that are recorded although no policy can read them.
+    pub context_keys: Vec<SmolStr>,
+    /// Whether carried entities are only counted and digested.
+    pub digests_entities: bool,
+    /// What is taken out.
+    pub redact: Vec<Rule>,
+    /// The file with the key of hashes.
+    pub redact_key_file: Option<PathBuf>,
 }
 
 /// Where entities and links are kept, and how many.

@@ -7,14 +7,15 @@
 //! [`Pdp::pin`] takes hold of one policy snapshot and one directory view; all
 //! that is asked of a [`Pinned`] is answered from these two (invariant 1), so
 //! a batch pins once. Everything here is synchronous and takes microseconds.
-//! The decision cache stands in [`Pinned::authorize`] before the engine; the audit
-//! log will stand behind it.
+//! The decision cache stands in [`Pinned::authorize`] before the engine, the audit
+//! log behind it ([`recording`]).
 
 pub mod atomic;
 pub mod cache;
 pub mod clock;
 pub mod ids;
 pub mod key;
+pub mod recording;
 pub mod stamps;
 pub mod state;
 pub mod words;
@@ -22,11 +23,14 @@ pub mod words;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use cedar_policy_core::ast::Entity;
 use cedar_policy_core::ast::EntityUID;
 use thiserror::Error;
 
+use crate::audit::decision::DecisionRecord;
+use crate::audit::decision::What;
 use crate::engine::Decision;
 use crate::engine::Query;
 use crate::engine::Snapshot;
@@ -47,6 +51,9 @@ use cache::Found;
 use clock::Clock;
 use ids::DecisionId;
 use ids::DecisionIds;
+use recording::Call;
+use recording::Pending;
+use recording::Recording;
 use state::Active;
 use state::State;
 
@@ -79,6 +86,7 @@ pub struct Pdp {
     clock: Clock,
     ids: DecisionIds,
     cache: Option<Cache>,
+    recording: Option<Recording>,
     counters: Arc<Counters>,
 }
 
@@ -177,12 +185,25 @@ impl Pdp {
     pub fn new(settings: Settings, cache: &CacheSettings, counters: Arc<Counters>) -> Self {
         Self {
             cache: Cache::new(cache, &counters),
+            recording: None,
             state: State::default(),
             settings,
             clock: Clock::new(settings.time_resolution),
             ids: DecisionIds::default(),
             counters,
         }
+    }
+
+    /// The decision point, with its decisions recorded in an audit log.
+    #[must_use]
+    pub fn recorded(mut self, recording: Recording) -> Self {
+        self.recording = Some(recording);
+        self
+    }
+
+    /// Where decisions are recorded; `None` when they are not.
+    pub fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
     }
 
     fn is_late(&self, ended: Second) -> bool {
@@ -242,6 +263,8 @@ impl Pdp {
                 _ => Ok(Pinned {
                     pdp: self,
                     active,
+                    call: Call::default(),
+                    pending: RefCell::default(),
                     shared: RefCell::default(),
                 }),
             },
@@ -254,7 +277,18 @@ impl Pdp {
 pub struct Pinned<'a> {
     pdp: &'a Pdp,
     active: Arc<Active>,
+    call: Call,
+    pending: RefCell<Pending>,
     shared: RefCell<Option<SharedContext>>,
+}
+
+/// A decision that has no name yet.
+struct Made {
+    decision: Arc<Decision>,
+    /// Whether it had been made before.
+    cached: bool,
+    /// Since when it was looked for.
+    started: Option<Instant>,
 }
 
 /// A context that several questions share, as the last of them was made of it.
@@ -268,6 +302,27 @@ struct SharedContext {
 }
 
 impl Pinned<'_> {
+    /// What the call is known by in records of its decisions.
+    #[must_use]
+    pub fn for_call(mut self, call: Call) -> Self {
+        self.call = call;
+        self
+    }
+
+    /// Records a question that could not be asked, and why.
+    pub fn refused(&self, caller: &Caller, reason: &str, message: &str) {
+        if let Some(recording) = &self.pdp.recording {
+            let mut pending = self.pending.borrow_mut();
+            let millis = self.pdp.clock.millis();
+            recording.refusal(caller, &self.call, (reason, message), millis, &mut pending);
+        }
+    }
+
+    /// What has to happen before the answers given so far may go out.
+    pub fn take_pending(&self) -> Pending {
+        self.pending.take()
+    }
+
     /// What is pinned.
     pub fn active(&self) -> &Active {
         &self.active
@@ -349,19 +404,62 @@ impl Pinned<'_> {
     /// # Errors
     /// When the carried entities are bad.
     pub fn authorize(&self, caller: &Caller, query: &Query) -> Result<Answer, AskError> {
+        let started = self.started();
         let (decision, cached) = self.decide(query)?;
-        Ok(self.answer(caller, &query.action, decision, cached))
+        let what = |decision: &Arc<Decision>| What::Made {
+            query: query.clone(),
+            decision: Arc::clone(decision),
+        };
+        let made = Made {
+            decision,
+            cached,
+            started,
+        };
+        Ok(self.answer(caller, &query.action, made, what))
     }
 
-    /// Names a decision and counts it.
+    /// The time is taken only for records.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a decision took is recorded"
+    )]
+    fn started(&self) -> Option<Instant> {
+        self.pdp.recording.as_ref().map(|_| Instant::now())
+    }
+
+    /// Names a decision, submits its record and counts it. One that cannot be
+    /// recorded is a deny.
     fn answer(
         &self,
         caller: &Caller,
         action: &EntityUID,
-        decision: Arc<Decision>,
-        cached: bool,
+        made: Made,
+        what: impl FnOnce(&Arc<Decision>) -> What,
     ) -> Answer {
-        let id = self.pdp.ids.next(self.pdp.clock.millis());
+        let Made {
+            mut decision,
+            cached,
+            started,
+        } = made;
+        let millis = self.pdp.clock.millis();
+        let id = self.pdp.ids.next(millis);
+        if let Some((recording, started)) = self.pdp.recording.as_ref().zip(started) {
+            let record = DecisionRecord {
+                id: id.uuid(),
+                caller: caller.clone(),
+                what: what(&decision),
+                snapshot: Arc::clone(&self.active.policies.snapshot),
+                directory: Arc::clone(self.view().revision()),
+                cached,
+                nanos: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+                request: self.call.request.clone(),
+                trace: self.call.trace.clone(),
+                content: Arc::clone(&recording.content),
+            };
+            if !recording.decision(record, millis, &mut self.pending.borrow_mut()) {
+                decision = Arc::new(Decision::not_recorded());
+            }
+        }
         self.pdp.counters.decision(&decision);
         tracing::debug!(
             target: "deodar::decision",

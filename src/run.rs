@@ -4,6 +4,7 @@
 //! Config -> Pdp -> first policies -> listeners bound -> serve + reload -> signal -> drain
 //! ```
 
+pub mod audit;
 pub mod banner;
 pub mod reload;
 
@@ -18,9 +19,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use self::audit::Recorder;
+use crate::audit::OpenError;
 use crate::config;
 use crate::config::Config;
 use crate::config::LogFormat;
+use crate::config::resolve::Setting;
 use crate::directory;
 use crate::directory::Directory;
 use crate::directory::check::EntityLimits;
@@ -80,6 +84,17 @@ pub enum RunError {
     /// The directory cannot be opened.
     #[error(transparent)]
     Directory(directory::OpenError),
+    /// The audit log cannot be opened.
+    #[error("the audit log cannot be opened: {0}")]
+    Audit(OpenError),
+    /// The key of redaction rules cannot be read.
+    #[error("cannot read the key file `{}`: {reason}", path.display())]
+    RedactKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Logging cannot start.
     #[error("cannot start logging: {0}")]
     Log(String),
@@ -101,6 +116,10 @@ impl RunError {
             Self::Policies { .. } => "mend the policies; `deodar validate DIR` shows the faults",
             Self::Watch { .. } => "check that the directory exists, or switch `policies.watch` off",
             Self::Directory(error) => error.hint(),
+            Self::Audit(error) => error.hint(),
+            Self::RedactKey { .. } => {
+                "write at least 16 random bytes into it, readable for this user only"
+            }
             Self::Log(_) => "write `log.level` as in `info` or `deodar=debug,tonic=warn`",
             Self::System(_) => "check the limits of the system for this user",
             Self::Transport(_) => "report this: it is a fault of deodar",
@@ -113,7 +132,7 @@ impl RunError {
 ///
 /// # Errors
 /// When it cannot start, or a listener fails as a whole.
-pub fn serve(config: Config) -> Result<(), RunError> {
+pub fn serve(config: Config, settings: &[Setting]) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -121,12 +140,15 @@ pub fn serve(config: Config) -> Result<(), RunError> {
     logs::start(log_format(config.log.format), &config.log.level).map_err(RunError::Log)?;
     let served = runtime.block_on(async {
         let mut server = Server::start(config).await?;
+        server.recording.configured(settings);
         banner::show(&server);
         let asked = tokio::select! {
             signal = signal() => signal.map_err(RunError::System),
             failed = server.failed() => Err(failed),
         };
-        events::draining(asked?);
+        let asked = asked?;
+        events::draining(asked);
+        server.recording.stopping(asked);
         server.stop().await
     });
     // A task that hangs must not keep the process.
@@ -149,6 +171,7 @@ pub struct Server {
     pub http: Option<SocketAddr>,
     phase: Announcer,
     tasks: JoinSet<Result<(), RunError>>,
+    recording: Recorder,
     _control: Control,
 }
 
@@ -175,12 +198,15 @@ impl Server {
     /// policies are bad and not watched.
     pub async fn start(config: Config) -> Result<Self, RunError> {
         let counters = Arc::new(Counters::default());
-        let pdp = Arc::new(Pdp::new(
+        let mut recording = Recorder::open(&config.audit).await?;
+        let pdp = Pdp::new(
             settings(&config.decision),
             &config.cache,
             Arc::clone(&counters),
-        ));
+        );
+        let pdp = Arc::new(recording.record(pdp));
         let directory = open_directory(&config, &pdp).await?;
+        recording.follow(&directory);
         let (announcer, follower) = phases();
         let control = control_line(&config, &pdp, &directory, announcer.clone()).await?;
 
@@ -223,6 +249,7 @@ impl Server {
             http,
             phase: announcer,
             tasks,
+            recording,
             _control: control,
         })
     }
@@ -253,13 +280,15 @@ impl Server {
             }
             Ok(())
         };
-        match tokio::time::timeout(self.config.shutdown.grace, ended).await {
+        let ended = match tokio::time::timeout(self.config.shutdown.grace, ended).await {
             Ok(ended) => ended,
             Err(_) => {
                 events::grace_ended();
                 Ok(())
             }
-        }
+        };
+        self.recording.stop().await;
+        ended
     }
 }
 

@@ -31,6 +31,6 @@ pub struct ServeArgs {
 /// Every fault of the configuration, or why the server ended.
 pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let resolved = args.settings.resolve()?;
-    run::serve(resolved.config)?;
+    run::serve(resolved.config, &resolved.settings)?;
     Ok(ExitCode::Yes)
 }

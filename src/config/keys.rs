@@ -40,6 +40,12 @@ pub enum Kind {
     Size(Bounds),
     /// A number within bounds.
     Count(Bounds),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of names.
+    Names,
+    /// A list of redaction rules.
+    Redactions,
     /// What becomes of policies whose schema stored entities do not fit.
     SchemaConflict,
     /// How log lines are written.
@@ -161,6 +167,35 @@ pub static KEYS: &[Key] = &[
     key("cache", "skip_actions", Kind::Actions, "",
         "Actions whose decisions are not kept, as in `Iot::Action::\"unlock\"`."),
 
+    key("audit", "path", Kind::Path, "deodar-data/audit",
+        "Where the audit log is written; the word `off` writes none. Relative to the working directory."),
+    key("audit", "mode", Kind::Word(&["batched", "sync"]), "batched",
+        "When records are on the disk: `batched` within the window, `sync` before the answer is given."),
+    key("audit", "window", Kind::Duration(from(1, HOUR)), "200ms",
+        "In the mode `batched`, the most that a crash may cost."),
+    key("audit", "overflow", Kind::Word(&["block", "deny", "count"]), "block",
+        "What happens when the disk is too slow and there is no room for a record: `block` waits up to the deadline of the call, `deny` denies, `count` goes on and records how many are missing."),
+    key("audit", "waiting_records_max", Kind::Count(from(1, 10_000_000)), "65536",
+        "Records that wait to be on the disk."),
+    key("audit", "waiting_bytes_max", Kind::Size(from(KIB, 64 * GIB)), "64MiB",
+        "Bytes of memory that these may take, roughly."),
+    key("audit", "segment_bytes", Kind::Size(from(KIB, 64 * GIB)), "64MiB",
+        "A file of the log is closed and compressed when it is so long."),
+    key("audit", "segment_age", Kind::Duration(from(SECOND, 365 * DAY)), "24h",
+        "A file of the log is closed and compressed when it is so old."),
+    key("audit", "keep_age", Kind::Duration(zero_or(SECOND, 36_500 * DAY)), "0s",
+        "Closed files are removed when all their records are older; `0s` for never."),
+    key("audit", "keep_bytes", Kind::Size(zero_or(KIB, 1 << 50)), "0",
+        "The oldest closed files are removed while all together are longer; `0` for never."),
+    key("audit", "context_keys", Kind::Names, "",
+        "Keys of the context that are recorded although no policy can read them."),
+    key("audit", "entities", Kind::Word(&["record", "digest"]), "record",
+        "Whether entities that requests carry are recorded, or only counted and digested."),
+    key("audit", "redact", Kind::Redactions, "",
+        "What is taken out of records before they are written, as in `context.session.ip=mask`, `entities.phone=drop`, `entity:Org::User=hash`, `caller=hash`."),
+    key("audit", "redact_key_file", Kind::Path, "none",
+        "The file whose bytes are the key of `hash` rules; the word `none` for no file."),
+
     key("decision", "time_resolution", Kind::Duration(from(1, HOUR)), "1s",
         "`context.now` is the time rounded down to a multiple of this."),
     key("decision", "trust_caller_time", Kind::Flag, "false",
@@ -237,6 +272,13 @@ impl Kind {
             Self::Path => "path".to_owned(),
             Self::Sockets => "list of paths".to_owned(),
             Self::Actions => "list of actions".to_owned(),
+            Self::Names => "list of names".to_owned(),
+            Self::Redactions => "list of rules".to_owned(),
+            Self::Word(words) => words
+                .iter()
+                .map(|word| format!("`{word}`"))
+                .collect::<Vec<_>>()
+                .join(" or "),
             Self::Addresses => "list of addresses".to_owned(),
             Self::AddressOrOff => "address or `off`".to_owned(),
             Self::Duration(bounds) => format!("duration, {}", bounds.shown(duration::shown)),
@@ -278,7 +320,7 @@ mod tests {
             .chunk_by(|a, b| a.section == b.section)
             .map(|group| group[0].section)
             .collect();
-        assert_eq!(sections.len(), 10, "{sections:?}");
+        assert_eq!(sections.len(), 11, "{sections:?}");
         assert!(paths.iter().all(|path| find(path).is_some()));
         paths.sort();
         paths.dedup();

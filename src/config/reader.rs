@@ -7,6 +7,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use cedar_policy_core::ast::EntityUID;
+use smol_str::SmolStr;
 use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
@@ -22,6 +23,7 @@ use super::keys::find;
 use super::raw::Raw;
 use super::raw::Value;
 use super::size;
+use crate::audit::redact::Rule;
 
 /// The length that `sockaddr_un` has room for on every system.
 const SOCKET_PATH_BYTES_MAX: usize = 103;
@@ -83,6 +85,46 @@ impl Reader {
             };
             items.iter().map(|text| parse(text)).collect()
         })
+    }
+
+    /// One of the words of the key.
+    pub fn word(&mut self, path: &str) -> String {
+        self.read(path, |value| {
+            let text = text(value)?;
+            match find(path).map(|key| key.kind) {
+                Some(Kind::Word(words)) if !words.contains(&text) => {
+                    let hint = format!("write {}", Kind::Word(words).values());
+                    Err(Refusal::new("is not one of the words", hint))
+                }
+                _ => Ok(text.to_owned()),
+            }
+        })
+    }
+
+    /// Names.
+    pub fn names(&mut self, path: &str) -> Vec<SmolStr> {
+        self.read(path, |value| {
+            Ok(list(value).into_iter().map(SmolStr::new).collect())
+        })
+    }
+
+    /// Redaction rules.
+    pub fn redactions(&mut self, path: &str) -> Vec<Rule> {
+        self.read(path, |value| {
+            let items = list(value);
+            let parse = |text: &str| {
+                text.parse().map_err(|_| {
+                    let hint = "write `context.session.ip=mask`, `entities.phone=drop`, `caller=hash` or `entity:Org::User=hash`";
+                    of_item(text, items.len(), Refusal::new("is not a redaction rule", hint))
+                })
+            };
+            items.iter().map(|text| parse(text)).collect()
+        })
+    }
+
+    /// A path, unless it is this word.
+    pub fn path_unless(&mut self, path: &str, word: &str) -> Option<PathBuf> {
+        Some(self.path(path)).filter(|path| path.as_os_str() != word)
     }
 
     /// Addresses to listen on.

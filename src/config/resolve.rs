@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::Audit;
 use super::Compression;
 use super::Config;
 use super::Connection;
@@ -31,6 +32,9 @@ use super::raw::Value;
 use super::raw::Written;
 use super::reader;
 use super::reader::Reader;
+use crate::audit::Mode;
+use crate::audit::Overflow;
+use crate::audit::redact::Rule;
 use crate::pdp::cache::CacheSettings;
 use crate::serve::DirectoryLimits;
 use crate::serve::Limits;
@@ -183,6 +187,7 @@ fn config(r: &mut Reader) -> Config {
             stamps: u32::try_from(r.number("cache.stamps")).unwrap_or(u32::MAX),
             skip_actions: r.actions("cache.skip_actions"),
         },
+        audit: audit(r),
         decision: Decision {
             time_resolution: r.duration("decision.time_resolution"),
             trust_caller_time: r.flag("decision.trust_caller_time"),
@@ -234,6 +239,43 @@ fn directory(r: &mut Reader) -> Directory {
     }
 }
 
+fn audit(r: &mut Reader) -> Audit {
+    let window = r.duration("audit.window");
+    let redact = r.redactions("audit.redact");
+    let redact_key_file = r.path_unless("audit.redact_key_file", "none");
+    if redact_key_file.is_none() && redact.iter().any(Rule::needs_key) {
+        let hint = "set `audit.redact_key_file` to a file of at least 16 random bytes";
+        r.refuse(
+            "audit.redact",
+            None,
+            "has a `hash` rule, and there is no key",
+            hint,
+        );
+    }
+    Audit {
+        path: r.path_unless("audit.path", "off"),
+        mode: match r.word("audit.mode").as_str() {
+            "sync" => Mode::Sync,
+            _ => Mode::Batched { window },
+        },
+        overflow: match r.word("audit.overflow").as_str() {
+            "deny" => Overflow::Deny,
+            "count" => Overflow::Count,
+            _ => Overflow::Block,
+        },
+        waiting_records_max: r.amount("audit.waiting_records_max"),
+        waiting_bytes_max: r.amount("audit.waiting_bytes_max"),
+        segment_bytes: r.number("audit.segment_bytes"),
+        segment_age: r.duration("audit.segment_age"),
+        keep_age: r.duration_or_none("audit.keep_age"),
+        keep_bytes: Some(r.number("audit.keep_bytes")).filter(|bytes| *bytes > 0),
+        context_keys: r.names("audit.context_keys"),
+        digests_entities: r.word("audit.entities") == "digest",
+        redact,
+        redact_key_file,
+    }
+}
+
 fn limits(r: &mut Reader) -> Limits {
     Limits {
         message_bytes_max: r.amount("limits.message_bytes_max"),
@@ -252,7 +294,7 @@ fn limits(r: &mut Reader) -> Limits {
 fn canonical(kind: Kind, value: &Value) -> Value {
     match kind {
         Kind::Flag => Value::Flag(value.to_string() == "true"),
-        Kind::Sockets | Kind::Addresses | Kind::Actions => {
+        Kind::Sockets | Kind::Addresses | Kind::Actions | Kind::Names | Kind::Redactions => {
             Value::List(reader::list(value).into_iter().map(str::to_owned).collect())
         }
         Kind::Size(_) | Kind::Count(_) => {
@@ -261,6 +303,7 @@ fn canonical(kind: Kind, value: &Value) -> Value {
         Kind::Path
         | Kind::AddressOrOff
         | Kind::Duration(_)
+        | Kind::Word(_)
         | Kind::SchemaConflict
         | Kind::LogFormat
         | Kind::LogFilter => value.clone(),

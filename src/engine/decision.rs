@@ -73,6 +73,8 @@ pub enum Cause {
     /// The schema does not let this type of principal do this action to this
     /// type of resource.
     NotApplicable,
+    /// The audit log did not take the record, so nothing is allowed.
+    NotRecorded,
 }
 
 impl Cause {
@@ -86,6 +88,7 @@ impl Cause {
             Self::UnknownAction => "unknown_action",
             Self::UnknownResource => "unknown_resource",
             Self::NotApplicable => "not_applicable",
+            Self::NotRecorded => "not_recorded",
         }
     }
 
@@ -105,6 +108,7 @@ impl Cause {
             Self::NotApplicable => {
                 "the schema does not let this type of principal do this to this type of resource"
             }
+            Self::NotRecorded => "the audit log has no room for the record, so nothing is allowed",
         }
     }
 }
@@ -139,6 +143,11 @@ impl Decision {
             errors,
             footprint: Footprint::default(),
         }
+    }
+
+    /// The deny of a decision that cannot be recorded.
+    pub fn not_recorded() -> Self {
+        Self::deny(Cause::NotRecorded, Vec::new(), Vec::new())
     }
 
     pub(super) fn resting_on(self, footprint: Footprint) -> Self {

@@ -21,9 +21,13 @@ use cedar_policy_core::ast::EntityUID;
 use equivalent::Equivalent;
 
 use super::Answer;
+use super::Made;
 use super::Pinned;
 use super::Question;
 use super::key::Key;
+use crate::audit::decision::What;
+use crate::audit::decision::written as written_record;
+use crate::engine::Cause;
 use crate::engine::access::ContextKeys;
 use crate::identity::Caller;
 
@@ -56,6 +60,8 @@ pub struct Said {
     pub tick: Option<i64>,
     /// The answer as its protocol writes it, or what of it stays the same.
     pub written: Arc<[u8]>,
+    /// What of the record stays the same, when there are records.
+    pub recorded: Option<Arc<[u8]>>,
 }
 
 /// An answer to a question that was not read.
@@ -111,7 +117,8 @@ impl Kept {
 impl Said {
     /// Bytes that it takes.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.written.len()
+        let recorded = self.recorded.as_ref().map_or(0, |recorded| recorded.len());
+        size_of::<Self>() + self.written.len() + recorded
     }
 }
 
@@ -123,11 +130,25 @@ impl Pinned<'_> {
         if !words.are_few() {
             return None;
         }
+        let started = self.started();
         let found = cache.recall(self.active(), words, || self.pdp.clock.tick())?;
         let said = found.said()?;
+        let recorded = said.recorded.clone().unwrap_or_default();
+        let what = |_: &_| What::Written(recorded);
+        let made = Made {
+            decision: Arc::clone(found.decision()),
+            cached: true,
+            started,
+        };
+        let answer = self.answer(caller, &said.action, made, what);
+        let is_recorded = answer.decision.cause() != Some(Cause::NotRecorded);
         Some(Recalled {
-            answer: self.answer(caller, &said.action, Arc::clone(found.decision()), true),
-            written: Arc::clone(&said.written),
+            answer,
+            written: if is_recorded {
+                Arc::clone(&said.written)
+            } else {
+                Arc::default()
+            },
         })
     }
 
@@ -144,18 +165,28 @@ impl Pinned<'_> {
         let Some(cache) = &self.pdp.cache else {
             return;
         };
-        if !answer.cached || !words.are_few() {
+        let is_recorded = answer.decision.cause() != Some(Cause::NotRecorded);
+        if !answer.cached || !is_recorded || !words.are_few() {
             return;
         }
         let action = &question.query.action;
+        let recording = self.pdp.recording.as_ref();
         let reads_now = match self.snapshot().context_keys(action) {
             ContextKeys::All => true,
-            ContextKeys::Only(keys) => keys.contains("now"),
+            // A time that is only recorded is good for its tick only, too.
+            ContextKeys::Only(keys) => {
+                keys.contains("now")
+                    || recording.is_some_and(|recording| recording.content.tells("now"))
+            }
         };
         let said = Said {
             action: Arc::clone(action),
             tick: question.tick.filter(|_| reads_now),
             written: written.into(),
+            recorded: recording.map(|recording| {
+                let (query, decision) = (&question.query, &answer.decision);
+                written_record(query, decision, self.snapshot(), &recording.content).into()
+            }),
         };
         cache.remember(self.active(), words.kept(), &answer.decision, said);
     }

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::audit;
+use crate::audit::EventRecord;
 use crate::directory;
 use crate::directory::Directory;
 use crate::directory::fit::Activation;
 use crate::directory::fit::OnConflict;
 use crate::directory::operation::Operation;
+use crate::directory::time::Time;
 use crate::engine::Fault;
 use crate::engine::Files;
 use crate::engine::Snapshot;
@@ -98,6 +101,7 @@ impl Reload {
             Ok(policies) => {
                 let took = started.elapsed().unwrap_or_default();
                 events::policies_activated(self.pdp.counters(), &digest.short(), policies, took);
+                self.note(audit::activation(&digest.to_string(), policies, took));
                 Outcome::Activated
             }
         }
@@ -144,11 +148,18 @@ impl Reload {
         }
     }
 
+    fn note(&self, event: EventRecord) {
+        if let Some(recording) = self.pdp.recording() {
+            recording.log.note(Time::System.millis(), event);
+        }
+    }
+
     fn reject(&self, at: SystemTime, policy_revision: String, faults: Vec<Fault>) -> Outcome {
         let in_force = self.pdp.state().load_full();
         let in_force = in_force
             .as_ref()
             .map(|active| active.snapshot().digest().short());
+        self.note(audit::rejection(&policy_revision, &faults));
         let short: String = policy_revision.chars().take(12).collect();
         events::policies_rejected(self.pdp.counters(), &short, &faults, in_force.as_deref());
         self.pdp.state().reject(Rejected {

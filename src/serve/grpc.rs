@@ -1,6 +1,7 @@
 //! gRPC: package `deodar.v1`, health, reflection.
 
 pub mod authorization;
+mod by;
 mod bytes;
 pub mod directory;
 mod directory_draft;

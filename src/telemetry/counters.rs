@@ -23,7 +23,7 @@ pub struct Counters {
     cache: CacheCounters,
 }
 
-const CAUSES: [Cause; 7] = [
+const CAUSES: [Cause; 8] = [
     Cause::Forbidden,
     Cause::NoPermit,
     Cause::ForbidFailed,
@@ -31,6 +31,7 @@ const CAUSES: [Cause; 7] = [
     Cause::UnknownAction,
     Cause::UnknownResource,
     Cause::NotApplicable,
+    Cause::NotRecorded,
 ];
 
 impl Counters {

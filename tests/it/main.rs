@@ -19,6 +19,7 @@
 )]
 
 mod audit;
+mod audited;
 mod cases;
 mod cli;
 mod compile_faults;

@@ -19,6 +19,7 @@ use deodar::identity::Caller;
 use deodar::pdp::Pdp;
 use deodar::pdp::Settings;
 use deodar::pdp::cache::CacheSettings;
+use deodar::pdp::recording::Recording;
 use deodar::pdp::state::Active;
 use deodar::pdp::state::Policies;
 use deodar::telemetry::Counters;
@@ -43,6 +44,17 @@ impl Served {
     /// # Errors
     /// What is wrong with the files.
     pub(crate) fn new(files: &Files) -> Result<Self, Vec<Fault>> {
+        Self::recorded(files, None)
+    }
+
+    /// The same, with decisions recorded.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub(crate) fn recorded(
+        files: &Files,
+        recording: Option<Recording>,
+    ) -> Result<Self, Vec<Fault>> {
         let snapshot = compile(files)?;
         let view = directory::load(&snapshot, files)?;
         let seed = directory::load::seed(&snapshot, &view)?;
@@ -50,8 +62,15 @@ impl Served {
             stamps: 1 << 12,
             ..CacheSettings::default()
         };
-        let pdp = Pdp::new(Settings::default(), &cache, Arc::new(Counters::default()));
-        let pdp = Arc::new(pdp);
+        let settings = Settings {
+            trust_caller_time: true,
+            ..Settings::default()
+        };
+        let pdp = Pdp::new(settings, &cache, Arc::new(Counters::default()));
+        let pdp = Arc::new(match recording {
+            Some(recording) => pdp.recorded(recording),
+            None => pdp,
+        });
         let options = Options {
             limits: LIMITS,
             ..Options::default()

@@ -36,6 +36,7 @@ pub(crate) fn config(policies: &Path) -> Config {
     config.policies.path = policies.to_owned();
     config.policies.watch = false;
     config.directory.store = Store::Memory;
+    config.audit.path = None;
     config.decision.trust_caller_time = true;
     config
 }

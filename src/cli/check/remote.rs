@@ -146,6 +146,7 @@ fn cause(cause: v1::DenyCause) -> Option<Cause> {
         v1::DenyCause::UnknownAction => Cause::UnknownAction,
         v1::DenyCause::UnknownResource => Cause::UnknownResource,
         v1::DenyCause::NotApplicable => Cause::NotApplicable,
+        v1::DenyCause::NotRecorded => Cause::NotRecorded,
     })
 }
 

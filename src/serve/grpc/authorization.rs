@@ -10,13 +10,13 @@ use prost::Message;
 use prost::bytes::Bytes;
 use tokio::time::Sleep;
 use tokio_stream::Stream;
-use tonic::Extensions;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use tonic::Streaming;
 use tonic::metadata::MetadataMap;
 
+use super::by::By;
 use super::directory_wire::reached;
 use super::shared::Shared;
 use super::status::Refusal;
@@ -32,6 +32,7 @@ use crate::directory::Directory;
 use crate::identity::Caller;
 use crate::pdp::Pdp;
 use crate::pdp::Pinned;
+use crate::pdp::recording::Pending;
 use crate::pdp::words::Recalled;
 use crate::pdp::words::Words;
 use crate::proto::v1;
@@ -54,6 +55,9 @@ struct Asked {
     /// Where revisions are waited for.
     directory: Option<Directory>,
 }
+
+/// Answers, encoded, and what has to happen before they may go out.
+type Made = (Vec<u8>, Pending);
 
 /// What a question or a batch is answered on, and how its answers name it.
 struct Basis<'a> {
@@ -107,25 +111,28 @@ impl Asked {
 
     fn one(
         &self,
-        caller: &Caller,
+        by: &By,
         words: Option<Words<'_>>,
         request: v1::AuthorizeRequest,
-    ) -> Result<Vec<u8>, Refusal> {
-        let basis = Basis::of(self.pdp.pin()?);
-        self.on(&basis, caller, &Shared::default(), words, request)
+    ) -> Result<Made, Refusal> {
+        let basis = Basis::of(self.pdp.pin()?.for_call(by.call.clone()));
+        let answer = self.on(&basis, by, &Shared::default(), words, request)?;
+        Ok((answer, basis.pinned.take_pending()))
     }
 
     fn on(
         &self,
         basis: &Basis<'_>,
-        caller: &Caller,
+        by: &By,
         shared: &Shared,
         words: Option<Words<'_>>,
         request: v1::AuthorizeRequest,
     ) -> Result<Vec<u8>, Refusal> {
-        let answered = self.answer(basis, caller, shared, words, request);
-        if answered.is_err() {
+        let answered = self.answer(basis, &by.caller, shared, words, request);
+        if let Err(refusal) = &answered {
             self.pdp.counters().bad_question();
+            let (reason, message) = refusal.told();
+            basis.pinned.refused(&by.caller, reason, &message);
         }
         answered
     }
@@ -160,27 +167,28 @@ impl Asked {
     }
 
     /// The answer to a question that was asked in these words before.
-    fn recall(&self, caller: &Caller, words: Words<'_>) -> Option<Vec<u8>> {
-        let pinned = self.pdp.in_force().ok()?;
-        let Recalled { answer, written } = pinned.recall(caller, words)?;
+    fn recall(&self, by: &By, words: Words<'_>) -> Option<Made> {
+        let pinned = self.pdp.in_force().ok()?.for_call(by.call.clone());
+        let Recalled { answer, written } = pinned.recall(&by.caller, words)?;
         let revisions = written::revisions(pinned.active());
-        Some(written::answer(&answer, &written, &revisions))
+        let answer = written::answer(&answer, &written, &revisions);
+        Some((answer, pinned.take_pending()))
     }
 
     /// Answers every item on one snapshot. The deadline is looked at between
     /// items: a batch is the one call that can take long without waiting.
     fn batch(
         &self,
-        caller: &Caller,
+        by: &By,
         deadline: Option<Deadline>,
         (sent, shared_words, shared): (SentBatch, Bytes, v1::AuthorizeRequest),
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Made, Refusal> {
         let limit = self.limits.batch_items_max;
         if sent.items.len() > limit {
             return Err(WireError::too_much("items", "items", limit, "batch_items_max").into());
         }
         wire::store(&shared.store)?;
-        let basis = Basis::of(self.pdp.pin()?);
+        let basis = Basis::of(self.pdp.pin()?.for_call(by.call.clone()));
         let Basis { pinned, revisions } = &basis;
         let explain = shared.explain;
         let shared_words: Arc<[u8]> = Arc::from(&*shared_words);
@@ -195,7 +203,7 @@ impl Asked {
                 shared: Some(&shared_words),
                 own,
             });
-            if let Some(recalled) = words.and_then(|words| pinned.recall(caller, words)) {
+            if let Some(recalled) = words.and_then(|words| pinned.recall(&by.caller, words)) {
                 let Recalled { answer, written } = &recalled;
                 let answer = written::answer(answer, written, revisions);
                 written::item(&Came::Response(answer), &mut answers);
@@ -208,11 +216,19 @@ impl Asked {
             let decoded = written::decoded(own.clone());
             let mut item: v1::AuthorizeRequest = decoded.map_err(Refusal::Undecoded)?;
             item.explain |= explain;
-            let came = came(self.on(&basis, caller, shared, words, item));
+            let came = came(self.on(&basis, by, shared, words, item));
             written::item(&came, &mut answers);
         }
-        Ok(answers)
+        Ok((answers, pinned.take_pending()))
     }
+}
+
+/// Waits until the decisions of an answer are recorded.
+async fn recorded((answer, pending): Made) -> Result<Vec<u8>, Refusal> {
+    if !pending.is_done() {
+        pending.recorded().await?;
+    }
+    Ok(answer)
 }
 
 /// An answer or the lack of one, encoded.
@@ -221,11 +237,6 @@ fn came(answered: Result<Vec<u8>, Refusal>) -> Came {
         Ok(response) => Came::Response(response),
         Err(refusal) => Came::Error(as_message(refusal).encode_to_vec()),
     }
-}
-
-/// Who calls, by the connection.
-pub(super) fn caller(extensions: &Extensions) -> Caller {
-    extensions.get().cloned().unwrap_or(Caller::Local)
 }
 
 impl Authorization {
@@ -238,14 +249,14 @@ impl Authorization {
         request: Request<Bytes>,
     ) -> Result<Response<Vec<u8>>, Status> {
         let (metadata, extensions, sent) = request.into_parts();
-        let caller = caller(&extensions);
+        let by = By::of(&metadata, &extensions);
         let own = sent.clone();
         let words = Words {
             shared: None,
             own: &own,
         };
-        if let Some(answer) = self.asked.recall(&caller, words) {
-            return Ok(self.compressed(&metadata, answer));
+        if let Some(made) = self.asked.recall(&by, words) {
+            return Ok(self.compressed(&metadata, recorded(made).await?));
         }
         let mut message: v1::AuthorizeRequest = written::decoded(sent)?;
         let mut words = Some(words);
@@ -256,8 +267,8 @@ impl Authorization {
             // Who asks this again has to wait again.
             words = None;
         }
-        let answer = self.asked.one(&caller, words, message)?;
-        Ok(self.compressed(&metadata, answer))
+        let made = self.asked.one(&by, words, message)?;
+        Ok(self.compressed(&metadata, recorded(made).await?))
     }
 
     /// Answers a `BatchAuthorizeRequest` with a `BatchAuthorizeResponse`, both
@@ -275,8 +286,9 @@ impl Authorization {
         if !batch.2.at_least.is_empty() {
             self.asked.reached(&batch.2.at_least, deadline).await?;
         }
-        match self.asked.batch(&caller(&extensions), deadline, batch) {
-            Ok(answers) => Ok(self.compressed(&metadata, answers)),
+        let by = By::of(&metadata, &extensions);
+        match self.asked.batch(&by, deadline, batch) {
+            Ok(made) => Ok(self.compressed(&metadata, recorded(made).await?)),
             Err(Refusal::Undecoded(status)) => Err(written::misread::<v1::BatchAuthorizeRequest>(
                 &message, status,
             )),
@@ -290,11 +302,11 @@ impl Authorization {
         &self,
         request: Request<Streaming<Bytes>>,
     ) -> Response<Answers> {
-        let (_, extensions, questions) = request.into_parts();
+        let (metadata, extensions, questions) = request.into_parts();
         let deadline: Option<Deadline> = extensions.get().copied();
         let mut response = Response::new(Answers {
             asked: self.asked.clone(),
-            caller: caller(&extensions),
+            by: By::of(&metadata, &extensions),
             questions: Some(questions),
             waiting: None,
             deadline,
@@ -374,10 +386,10 @@ fn compressed<M>(
 #[derive(Debug)]
 pub struct Answers {
     asked: Asked,
-    caller: Caller,
+    by: By,
     /// `None` once the stream has ended.
     questions: Option<Streaming<Bytes>>,
-    /// The answer to a question that waits for its revision.
+    /// The answer to a question that waits for its revision, or to be recorded.
     waiting: Option<Waiting>,
     deadline: Option<Deadline>,
     late: Option<Pin<Box<Sleep>>>,
@@ -393,7 +405,8 @@ impl fmt::Debug for Waiting {
 }
 
 impl Answers {
-    /// Answers a question, unless it has to wait for its revision.
+    /// Answers a question, unless it has to wait for its revision, or until its
+    /// decision is recorded.
     fn answer(&self, sent: &Bytes) -> Result<Result<Vec<u8>, Waiting>, Status> {
         let SentQuestion {
             correlation_id,
@@ -407,16 +420,16 @@ impl Answers {
             shared: None,
             own: &own,
         };
-        if let Some(answer) = self.asked.recall(&self.caller, words) {
-            return Ok(Ok(of_stream(correlation_id, &Came::Response(answer))));
+        if let Some(made) = self.asked.recall(&self.by, words) {
+            return Ok(answered(correlation_id, Ok(made)));
         }
         let decoded = written::decoded(own.clone());
         let mut request: v1::AuthorizeRequest = decoded
             .map_err(|status| written::misread::<v1::StreamAuthorizeRequest>(sent, status))?;
         let at_least = std::mem::take(&mut request.at_least);
         if at_least.is_empty() {
-            let answered = self.asked.one(&self.caller, Some(words), request);
-            Ok(Ok(of_stream(correlation_id, &came(answered))))
+            let made = self.asked.one(&self.by, Some(words), request);
+            Ok(answered(correlation_id, made))
         } else {
             Ok(Err(self.wait(correlation_id, request, at_least)))
         }
@@ -429,15 +442,32 @@ impl Answers {
         question: v1::AuthorizeRequest,
         at_least: String,
     ) -> Waiting {
-        let (asked, caller, deadline) = (self.asked.clone(), self.caller.clone(), self.deadline);
+        let (asked, by, deadline) = (self.asked.clone(), self.by.clone(), self.deadline);
         Waiting(Box::pin(async move {
-            let answered = match asked.reached(&at_least, deadline).await {
+            let made = match asked.reached(&at_least, deadline).await {
                 // Who asks this again has to wait again: its words are not kept.
-                Ok(()) => asked.one(&caller, None, question),
+                Ok(()) => asked.one(&by, None, question),
+                Err(refusal) => Err(refusal),
+            };
+            let answered = match made {
+                Ok(made) => recorded(made).await,
                 Err(refusal) => Err(refusal),
             };
             of_stream(correlation_id, &came(answered))
         }))
+    }
+}
+
+/// The answer to a question of a stream, unless it has to wait to be recorded.
+fn answered(correlation_id: u64, made: Result<Made, Refusal>) -> Result<Vec<u8>, Waiting> {
+    match made {
+        Ok((answer, pending)) if pending.is_done() => {
+            Ok(of_stream(correlation_id, &Came::Response(answer)))
+        }
+        Ok(made) => Err(Waiting(Box::pin(async move {
+            of_stream(correlation_id, &came(recorded(made).await))
+        }))),
+        Err(refusal) => Ok(of_stream(correlation_id, &came(Err(refusal)))),
     }
 }
 

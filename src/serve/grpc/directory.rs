@@ -14,8 +14,8 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 
-use super::authorization::caller;
 use super::authorization::compressed_above;
+use super::by::caller;
 use super::directory_draft::Drafting;
 use super::directory_lists::Filter;
 use super::directory_lists::Lists;

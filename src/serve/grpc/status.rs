@@ -13,6 +13,7 @@ use crate::directory::revision::RevisionError;
 use crate::engine::json::JsonError;
 use crate::pdp::AskError;
 use crate::pdp::NotReady;
+use crate::pdp::recording::NotRecorded;
 
 /// The domain of `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "deodar";
@@ -107,6 +108,8 @@ pub enum Refusal {
     Watches(usize),
     /// The work for it broke off.
     Lost,
+    /// The audit log did not take its record.
+    NotRecorded(NotRecorded),
 }
 
 impl From<WireError> for Refusal {
@@ -118,6 +121,25 @@ impl From<WireError> for Refusal {
 impl From<NotReady> for Refusal {
     fn from(not_ready: NotReady) -> Self {
         Self::NotReady(not_ready)
+    }
+}
+
+impl From<NotRecorded> for Refusal {
+    fn from(not_recorded: NotRecorded) -> Self {
+        Self::NotRecorded(not_recorded)
+    }
+}
+
+impl Refusal {
+    /// Why, in a word and in a sentence, for records.
+    pub(super) fn told(&self) -> (&'static str, String) {
+        match self {
+            Self::Bad(error) => ("BAD_REQUEST", error.to_string()),
+            Self::NotReady(not_ready) => ("NOT_READY", not_ready.to_string()),
+            Self::NoStore(store) => ("STORE_NOT_FOUND", format!("there is no store `{store}`")),
+            Self::Undecoded(status) => ("UNDECODED", status.message().to_owned()),
+            _ => ("OTHER", String::new()),
+        }
     }
 }
 
@@ -145,6 +167,12 @@ impl From<Refusal> for Status {
             Refusal::Log(error) => directory_status::of_log(&error),
             Refusal::ListGone => directory_status::list_gone(),
             Refusal::Watches(limit) => directory_status::too_many_watches(limit),
+            Refusal::NotRecorded(not_recorded) => {
+                let mut details = info("NOT_RECORDED");
+                details.set_retry_info(Some(RETRY_AFTER));
+                let message = format!("{not_recorded}; look at the log of the server");
+                Self::with_error_details(Code::Unavailable, message, details)
+            }
             Refusal::Lost => Self::with_error_details(
                 Code::Internal,
                 "the answer was lost; report this with the log of the server: it is a fault of deodar",

@@ -215,6 +215,7 @@ fn deny_cause(cause: Cause) -> v1::DenyCause {
         Cause::UnknownAction => v1::DenyCause::UnknownAction,
         Cause::UnknownResource => v1::DenyCause::UnknownResource,
         Cause::NotApplicable => v1::DenyCause::NotApplicable,
+        Cause::NotRecorded => v1::DenyCause::NotRecorded,
     }
 }
 

@@ -52,6 +52,20 @@ fn every_value_is_shown_with_its_origin() {
     cache.bytes_max                     64MiB                       default
     cache.stamps                        1048576                     default
     cache.skip_actions                  (none)                      default
+    audit.path                          deodar-data/audit           default
+    audit.mode                          batched                     default
+    audit.window                        200ms                       default
+    audit.overflow                      block                       default
+    audit.waiting_records_max           65536                       default
+    audit.waiting_bytes_max             64MiB                       default
+    audit.segment_bytes                 64MiB                       default
+    audit.segment_age                   24h                         default
+    audit.keep_age                      0s                          default
+    audit.keep_bytes                    0                           default
+    audit.context_keys                  (none)                      default
+    audit.entities                      record                      default
+    audit.redact                        (none)                      default
+    audit.redact_key_file               none                        default
     decision.time_resolution            1s                          default
     decision.trust_caller_time          false                       default
     decision.keep_for                   0s                          default

@@ -24,6 +24,8 @@ pub(crate) struct Process {
     pub(crate) address: String,
     /// Where it tells whether it is ready.
     http: String,
+    /// Its audit log, if it writes one; removed with it.
+    audit: Option<tempfile::TempDir>,
 }
 
 impl Drop for Process {
@@ -174,21 +176,28 @@ fn copy_directory(from: &Path, to: &Path) -> Result<(), String> {
 
 /// Keeps entities in memory.
 pub(crate) const MEMORY: (&str, &str) = ("DEODAR_DIRECTORY__PATH", "memory");
+/// Records no decisions.
+pub(crate) const NO_AUDIT: (&str, &str) = ("DEODAR_AUDIT__PATH", "off");
 /// Makes every decision anew.
 pub(crate) const NO_CACHE: (&str, &str) = ("DEODAR_CACHE__BYTES_MAX", "0");
 
 /// Starts Deodar on these policies. Where its directory is has to be said.
 pub(crate) fn deodar(policies: &Path, settings: &[(&str, &str)]) -> Result<Process, String> {
     let (address, http) = (free_address()?, free_address()?);
+    let audit = scratch("audit-")?;
     let mut command = Command::new(target().join("release/deodar"));
     command
         .arg("serve")
         .env("DEODAR_SERVER__GRPC", &address)
         .env("DEODAR_SERVER__HTTP", &http)
         .env("DEODAR_POLICIES__PATH", policies)
+        .env("DEODAR_AUDIT__PATH", audit.path())
+        .env("DEODAR_AUDIT__KEEP_BYTES", "1GiB")
         .env("DEODAR_LOG__LEVEL", "warn")
         .envs(settings.iter().copied());
-    start(command, address, http)
+    let mut process = start(command, address, http)?;
+    process.audit = Some(audit);
+    Ok(process)
 }
 
 /// Starts the echo server with the answers in this file.
@@ -208,6 +217,7 @@ fn start(mut command: Command, address: String, http: String) -> Result<Process,
         child,
         address,
         http,
+        audit: None,
     })
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Turn {
     pub(crate) echo: Measured,
     /// Deodar as it is configured by default.
     pub(crate) cached: Measured,
+    /// Deodar as it is, but that it records no decisions.
+    pub(crate) unrecorded: Measured,
     /// Deodar without its decision cache.
     pub(crate) uncached: Measured,
 }
@@ -53,6 +55,7 @@ pub(crate) struct Answers {
 struct Servers {
     echo: Process,
     cached: Process,
+    unrecorded: Process,
     uncached: Process,
 }
 
@@ -65,6 +68,7 @@ const STREAM: (Mode, usize, usize) = (Mode::Stream { window: 256 }, 2, 1);
 pub(crate) fn measure(effort: Effort) -> Result<Rounds, String> {
     let policies = process::policies()?;
     let cached = process::deodar(policies.path(), &[process::MEMORY])?;
+    let unrecorded = process::deodar(policies.path(), &[process::MEMORY, process::NO_AUDIT])?;
     let uncached = process::deodar(policies.path(), &[process::MEMORY, process::NO_CACHE])?;
     let file = policies.path().join("answers.bin");
     let (recorded, bytes) = record(&cached.address)?;
@@ -72,6 +76,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Rounds, String> {
     let servers = Servers {
         echo: process::echo(&file)?,
         cached,
+        unrecorded,
         uncached,
     };
     let mut rounds = Rounds::default();
@@ -91,8 +96,9 @@ pub(crate) fn measure(effort: Effort) -> Result<Rounds, String> {
                 let echo = turn.echo.cpu_us;
                 let against = |measured: Measured| measured.cpu_us / echo;
                 eprintln!(
-                    "round {round} {name}: echo {echo:.2} us, cached x {:.2}, not cached x {:.2}",
+                    "round {round} {name}: echo {echo:.2} us, cached x {:.2}, not recorded x {:.2}, not cached x {:.2}",
                     against(turn.cached),
+                    against(turn.unrecorded),
                     against(turn.uncached)
                 );
             }
@@ -127,6 +133,7 @@ impl Servers {
         Ok(Turn {
             echo: of(&self.echo)?,
             cached: of(&self.cached)?,
+            unrecorded: of(&self.unrecorded)?,
             uncached: of(&self.uncached)?,
         })
     }

@@ -46,6 +46,12 @@ pub(super) fn server(rounds: &Rounds) -> String {
     for (what, turns) in kinds {
         row(&mut text, (what, "echo"), turns, |turn| turn.echo);
         row(&mut text, ("", "Deodar, cached"), turns, |turn| turn.cached);
+        row(
+            &mut text,
+            ("", "Deodar, cached, no audit log"),
+            turns,
+            |turn| turn.unrecorded,
+        );
         row(&mut text, ("", "Deodar, not cached"), turns, |turn| {
             turn.uncached
         });
