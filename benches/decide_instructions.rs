@@ -17,7 +17,11 @@
 )]
 
 use std::hint::black_box;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
@@ -25,11 +29,11 @@ use gungraun::library_benchmark;
 use gungraun::library_benchmark_group;
 use gungraun::main;
 use prost::Message as _;
+use tonic::Request;
 
 use deodar::engine::Decision;
 use deodar::engine::Query;
 use deodar::engine::decide;
-use deodar::identity::Caller;
 use deodar::pdp::Pdp;
 use deodar::pdp::Settings;
 use deodar::pdp::cache::CacheSettings;
@@ -37,8 +41,7 @@ use deodar::pdp::state::Active;
 use deodar::pdp::state::Policies;
 use deodar::proto::v1;
 use deodar::serve::Limits;
-use deodar::serve::grpc::shared::Shared;
-use deodar::serve::grpc::wire;
+use deodar::serve::grpc::authorization::Authorization;
 use deodar::telemetry::Counters;
 use world::Shape;
 use world::World;
@@ -98,7 +101,7 @@ fn build_query((world, parts): (&'static World, Query)) -> Query {
 }
 
 /// A decision point without a cache, and an encoded question.
-fn served(policies: usize) -> (&'static Pdp, Vec<u8>) {
+fn served(policies: usize) -> (&'static Authorization, Vec<u8>) {
     served_with(
         policies,
         &CacheSettings {
@@ -109,18 +112,18 @@ fn served(policies: usize) -> (&'static Pdp, Vec<u8>) {
 }
 
 /// A decision point that has been asked the question before.
-fn remembered(policies: usize) -> (&'static Pdp, Vec<u8>) {
+fn remembered(policies: usize) -> (&'static Authorization, Vec<u8>) {
     served_with(policies, &CacheSettings::default())
 }
 
-fn served_with(policies: usize, cache: &CacheSettings) -> (&'static Pdp, Vec<u8>) {
+fn served_with(policies: usize, cache: &CacheSettings) -> (&'static Authorization, Vec<u8>) {
     let World { snapshot, view, .. } = World::new(Shape::Spread, policies);
     let counters = Arc::new(Counters::default());
     let settings = Settings {
         trust_caller_time: true,
         ..Settings::default()
     };
-    let pdp: &'static Pdp = Box::leak(Box::new(Pdp::new(settings, cache, counters)));
+    let pdp = Arc::new(Pdp::new(settings, cache, counters));
     pdp.state().publish(Active {
         policies: Arc::new(Policies::new(
             snapshot,
@@ -130,10 +133,12 @@ fn served_with(policies: usize, cache: &CacheSettings) -> (&'static Pdp, Vec<u8>
         view,
     });
     let question = question().encode_to_vec();
+    let service = Authorization::new(pdp, Limits::default(), 0);
+    let service: &'static Authorization = Box::leak(Box::new(service));
     for _ in 0..16 {
-        drop(wire_to_response((pdp, question.clone())));
+        drop(wire_to_response((service, question.clone())));
     }
-    (pdp, question)
+    (service, question)
 }
 
 fn question() -> v1::AuthorizeRequest {
@@ -176,25 +181,24 @@ fn question() -> v1::AuthorizeRequest {
 
 /// Everything between the bytes of a question and the bytes of its answer but
 /// the transport.
-fn wire_to_response((pdp, question): (&'static Pdp, Vec<u8>)) -> Vec<u8> {
-    let request = v1::AuthorizeRequest::decode(question.as_slice()).unwrap();
-    let pinned = pdp.pin().unwrap();
-    let parts = Shared::default().parts(pinned.snapshot(), &Limits::default(), request);
-    let parts = parts.unwrap_or_else(|_| panic!("a good question"));
-    let query = pinned.query(parts).unwrap();
-    let answer = pinned.authorize(&Caller::Local, &query).unwrap();
-    wire::response(pinned.active(), &answer, None).encode_to_vec()
+fn wire_to_response((service, question): (&'static Authorization, Vec<u8>)) -> Vec<u8> {
+    let answer = service.authorize_bytes(Request::new(question.into()));
+    let mut context = Context::from_waker(Waker::noop());
+    let Poll::Ready(answer) = pin!(answer).poll(&mut context) else {
+        panic!("waits for something");
+    };
+    answer.unwrap().into_inner()
 }
 
 #[library_benchmark(setup = served)]
 #[bench::of_1000(1_000)]
-fn wire_to_wire(input: (&'static Pdp, Vec<u8>)) -> Vec<u8> {
+fn wire_to_wire(input: (&'static Authorization, Vec<u8>)) -> Vec<u8> {
     wire_to_response(black_box(input))
 }
 
 #[library_benchmark(setup = remembered)]
 #[bench::of_1000(1_000)]
-fn wire_to_wire_cached(input: (&'static Pdp, Vec<u8>)) -> Vec<u8> {
+fn wire_to_wire_cached(input: (&'static Authorization, Vec<u8>)) -> Vec<u8> {
     wire_to_response(black_box(input))
 }
 

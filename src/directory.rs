@@ -16,12 +16,15 @@ pub mod codec;
 pub mod dump;
 pub mod error;
 pub mod fit;
+pub mod fitted;
 pub mod group;
 pub mod list;
 pub mod load;
 pub mod log;
 pub mod operation;
 pub mod record;
+pub mod replay;
+pub mod restore;
 pub mod revision;
 pub mod state;
 pub mod time;
@@ -372,13 +375,10 @@ fn restored(log: &dyn Log) -> Result<(State, usize), OpenError> {
     let mut state = State::empty(&Revision::of(&head).to_string());
     if let Some(snapshot) = log.snapshot()? {
         head = snapshot.at;
-        for chunk in snapshot.chunks {
-            dump::restore(&chunk?, &types, &mut state)
-                .map_err(|fault| damaged(fault.to_string()))?;
-        }
+        state = restore::restore(snapshot.chunks, &types)?;
     }
     let tail =
-        writer::catch_up(log, &mut state, &mut head, &types, &mut Vec::new()).map_err(damaged)?;
+        replay::catch_up(log, &mut state, &mut head, &types, &mut Vec::new()).map_err(damaged)?;
     let revision = Revision::of(&head);
     state.view.reached(revision.sequence, revision.to_string());
     events::directory_opened(

@@ -17,7 +17,9 @@ pub mod ids;
 pub mod key;
 pub mod stamps;
 pub mod state;
+pub mod words;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,6 +150,15 @@ pub struct Parts {
     pub overlay: Arc<[Entity]>,
 }
 
+/// A question that fits the schema, and when it was made.
+#[derive(Debug)]
+pub struct Question {
+    /// The question.
+    pub query: Query,
+    /// The tick of the clock that the server put into its context, if it did.
+    pub tick: Option<i64>,
+}
+
 /// A decision with what the caller is told besides.
 #[derive(Debug)]
 pub struct Answer {
@@ -215,15 +226,26 @@ impl Pdp {
     /// Before the first policies are in force, and while the directory fails to
     /// remove what has ended.
     pub fn pin(&self) -> Result<Pinned<'_>, NotReady> {
-        let not_ready = match self.state.load_full() {
-            None => NotReady::NoPolicies,
+        self.in_force().inspect_err(|_| self.counters.not_ready())
+    }
+
+    /// As [`Pdp::pin`], for who asks again if there is nothing: that it was
+    /// refused is not counted.
+    ///
+    /// # Errors
+    /// As [`Pdp::pin`].
+    pub fn in_force(&self) -> Result<Pinned<'_>, NotReady> {
+        match self.state.load_full() {
+            None => Err(NotReady::NoPolicies),
             Some(active) => match active.view.next_end() {
-                Some(ended) if self.is_late(ended) => NotReady::Behind { ended },
-                _ => return Ok(Pinned { pdp: self, active }),
+                Some(ended) if self.is_late(ended) => Err(NotReady::Behind { ended }),
+                _ => Ok(Pinned {
+                    pdp: self,
+                    active,
+                    shared: RefCell::default(),
+                }),
             },
-        };
-        self.counters.not_ready();
-        Err(not_ready)
+        }
     }
 }
 
@@ -232,6 +254,17 @@ impl Pdp {
 pub struct Pinned<'a> {
     pdp: &'a Pdp,
     active: Arc<Active>,
+    shared: RefCell<Option<SharedContext>>,
+}
+
+/// A context that several questions share, as the last of them was made of it.
+#[derive(Debug)]
+struct SharedContext {
+    /// As it was given. While it is held here nothing else can be at its place.
+    given: Arc<Context>,
+    /// A question whose context is this one, filled and checked.
+    query: Query,
+    tick: Option<i64>,
 }
 
 impl Pinned<'_> {
@@ -255,27 +288,60 @@ impl Pinned<'_> {
     ///
     /// # Errors
     /// What does not fit.
-    pub fn query(&self, mut parts: Parts) -> Result<Query, AskError> {
+    pub fn query(&self, parts: Parts) -> Result<Query, AskError> {
+        self.question(parts).map(|question| question.query)
+    }
+
+    /// As [`Pinned::query`], and tells which tick of the clock is in it. A context
+    /// that questions of one action share is filled and checked for the first of
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Pinned::query`].
+    pub fn question(&self, mut parts: Parts) -> Result<Question, AskError> {
+        if let Some(known) = &*self.shared.borrow()
+            && Arc::ptr_eq(&known.given, &parts.context)
+            && known.query.action == parts.action
+        {
+            let (principal, resource) = (parts.principal, parts.resource);
+            let query = &known.query;
+            let query = query.of_others(self.snapshot(), principal, resource, parts.overlay)?;
+            let tick = known.tick;
+            return Ok(Question { query, tick });
+        }
+        let is_shared = Arc::strong_count(&parts.context) > 1;
+        let given = is_shared.then(|| Arc::clone(&parts.context));
+        let mut tick = None;
         let declared = self
             .snapshot()
             .schema()
             .and_then(|schema| schema.action(&parts.action));
         if declared.is_some_and(|action| action.takes_now) {
             if !parts.context.contains_key("now") {
-                let now = self.pdp.clock.now().map_err(AskError::Clock)?;
+                let millis = self.pdp.clock.tick();
+                let now = self.pdp.clock.at(millis).map_err(AskError::Clock)?;
+                tick = Some(millis);
                 Arc::make_mut(&mut parts.context).insert("now".into(), now);
             } else if !self.pdp.settings.trust_caller_time {
                 return Err(AskError::TimeNotTrusted);
             }
         }
-        Ok(Query::new(
+        let query = Query::new(
             self.snapshot(),
             parts.principal,
             parts.action,
             parts.resource,
             parts.context,
             parts.overlay,
-        )?)
+        )?;
+        if let Some(given) = given
+            && query.is_checked(self.snapshot())
+        {
+            let query = query.clone();
+            let known = SharedContext { given, query, tick };
+            *self.shared.borrow_mut() = Some(known);
+        }
+        Ok(Question { query, tick })
     }
 
     /// Decides, names the decision and counts it.
@@ -284,23 +350,34 @@ impl Pinned<'_> {
     /// When the carried entities are bad.
     pub fn authorize(&self, caller: &Caller, query: &Query) -> Result<Answer, AskError> {
         let (decision, cached) = self.decide(query)?;
+        Ok(self.answer(caller, &query.action, decision, cached))
+    }
+
+    /// Names a decision and counts it.
+    fn answer(
+        &self,
+        caller: &Caller,
+        action: &EntityUID,
+        decision: Arc<Decision>,
+        cached: bool,
+    ) -> Answer {
         let id = self.pdp.ids.next(self.pdp.clock.millis());
         self.pdp.counters.decision(&decision);
         tracing::debug!(
             target: "deodar::decision",
             %id,
             %caller,
-            action = %query.action,
+            %action,
             allow = decision.is_allow(),
             cached,
             "decided"
         );
-        Ok(Answer {
-            keep_for: self.keep_for(query, &decision),
+        Answer {
+            keep_for: self.keep_for(action, &decision),
             decision,
             cached,
             id,
-        })
+        }
     }
 
     /// From the cache, if it is there and good; and whether it was.
@@ -333,7 +410,7 @@ impl Pinned<'_> {
     /// of them, else as configured. Never past the tick if it depends on the
     /// time, nor past the end of something that it rests on; and not at all when
     /// an evaluation failed.
-    fn keep_for(&self, query: &Query, decision: &Decision) -> Duration {
+    fn keep_for(&self, action: &EntityUID, decision: &Decision) -> Duration {
         let settings = &self.pdp.settings;
         let by_policy = decision
             .policies
@@ -343,10 +420,7 @@ impl Pinned<'_> {
         if kept.is_zero() || !decision.errors.is_empty() {
             return Duration::ZERO;
         }
-        let reads_now = self
-            .snapshot()
-            .projection(&query.action)
-            .reads_context("now");
+        let reads_now = self.snapshot().projection(action).reads_context("now");
         let tick = if reads_now {
             self.pdp.clock.left_of_tick()
         } else {

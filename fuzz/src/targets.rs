@@ -7,11 +7,13 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
+use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::entities::CedarValueJson;
 use deodar::cli::directory::split::Splitter;
 use deodar::directory::codec;
 use deodar::directory::dump;
-use deodar::directory::state::State;
+use deodar::directory::restore::restore;
+use deodar::engine::named::Named;
 use deodar::engine::packed::Reader;
 use deodar::engine::packed::Types;
 use deodar::engine::packed::Writer;
@@ -19,7 +21,6 @@ use deodar::engine::stored::Ends;
 use deodar::engine::stored::Stored;
 use deodar::pdp::Pdp;
 use deodar::proto::v1;
-use deodar::proto::v1::authorization_service_server::AuthorizationService;
 use deodar::serve::Limits;
 use deodar::serve::grpc::authorization::Authorization;
 use deodar::serve::grpc::shared::Shared;
@@ -212,7 +213,9 @@ pub fn packed(input: &[u8]) {
         let again = Reader::new(&bytes).value(&types);
         assert_eq!(again.as_ref(), Ok(&value), "{bytes:?}");
     }
-    let stored = Stored::of_packed(1, Vec::new(), Ends::default(), input);
+    let name = EntityUID::with_eid_and_type("User", "fuzz").expect("it is a name");
+    let name = Named::new(Arc::new(name));
+    let stored = Stored::of_packed(name, 1, Vec::new(), Ends::default(), input);
     // An extension value may still fail to be made.
     if let Ok(stored) = stored
         && let Ok((attributes, _)) = stored.unpack(&types)
@@ -232,13 +235,12 @@ pub fn transaction(input: &[u8]) {
         let bytes = codec::encode(&transaction);
         let again = codec::decode(1, &bytes, &types);
         assert_eq!(again.as_ref(), Ok(&transaction), "{bytes:?}");
+        let steps = codec::steps(input, &types).expect("it was read once");
+        assert_eq!(steps.len(), transaction.operations.len());
     }
-    let mut state = State::empty("fuzz");
-    if dump::restore(input, &types, &mut state).is_ok() {
-        let mut again = State::empty("fuzz");
-        for chunk in dump::dump(&state) {
-            dump::restore(&chunk, &types, &mut again).expect("what was written can be read");
-        }
+    if let Ok(state) = restore(std::iter::once(Ok(input.to_vec())), &types) {
+        let again = restore(dump::dump(&state).map(Ok), &types);
+        let again = again.expect("what was written can be read");
         assert_eq!(dump::digest(&again), dump::digest(&state));
     }
 }

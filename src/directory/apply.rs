@@ -12,6 +12,7 @@ use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::Value;
 use smol_str::SmolStr;
 
+use super::codec::Step;
 use super::error::WriteFault;
 use super::operation::Membership;
 use super::operation::Operation;
@@ -108,14 +109,47 @@ impl Application<'_> {
         }
     }
 
+    /// Does again what the log says was done.
+    ///
+    /// # Errors
+    /// As [`Application::apply`].
+    pub fn repeat(&mut self, step: &Step<'_>) -> Result<(), Wrong> {
+        let put = match step {
+            Step::Put(put) => put,
+            Step::Other(operation) => return self.apply(operation),
+        };
+        let (named, parents, ends) = self.placed(&put.uid, &put.parents, put.expires)?;
+        let stored = Stored::of_packed(named, self.sequence, parents, ends, put.body)?;
+        self.replace(stored)
+    }
+
     fn put(&mut self, put: &Put) -> Result<(), Wrong> {
-        let named = self.state.shared(Named::new(Arc::clone(&put.uid)));
-        let mut parents = Vec::with_capacity(put.parents.len());
+        let (named, parents, ends) = self.placed(&put.uid, &put.parents, put.expires)?;
+        let stored = Stored::new(
+            named,
+            self.sequence,
+            parents,
+            ends,
+            &put.attributes,
+            &put.tags,
+        );
+        self.replace(stored)
+    }
+
+    /// Names an entity and its parents as everything else does.
+    fn placed(
+        &self,
+        uid: &Arc<EntityUID>,
+        memberships: &[Membership],
+        expires: Option<Second>,
+    ) -> Result<(Named, Vec<Named>, Ends), Wrong> {
+        let named = self.state.shared(Named::new(Arc::clone(uid)));
+        let mut parents = Vec::with_capacity(memberships.len());
         let mut ends = Ends {
-            entity: put.expires,
+            entity: expires,
             parents: Vec::new(),
         };
-        for membership in &put.parents {
+        for membership in memberships {
             let parent = self.state.shared(Named::new(Arc::clone(&membership.uid)));
             if parents.contains(&parent) {
                 return Err(Wrong::new(
@@ -128,8 +162,7 @@ impl Application<'_> {
             }
             parents.push(parent);
         }
-        let stored = Stored::new(self.sequence, parents, ends, &put.attributes, &put.tags);
-        self.replace(&named, stored)
+        Ok((named, parents, ends))
     }
 
     fn patch(&mut self, patch: &Patch) -> Result<(), Wrong> {
@@ -148,8 +181,8 @@ impl Application<'_> {
             ends.entity = expires;
         }
         let parents = before.parents.to_vec();
-        let stored = Stored::new(self.sequence, parents, ends, &attributes, &tags);
-        self.replace(&named, stored)
+        let stored = Stored::new(named, self.sequence, parents, ends, &attributes, &tags);
+        self.replace(stored)
     }
 
     fn delete(&mut self, uid: &Arc<EntityUID>, detach_members: bool) -> Result<(), Wrong> {
@@ -180,7 +213,7 @@ impl Application<'_> {
     }
 
     fn add_parent(&mut self, uid: &Arc<EntityUID>, parent: &Membership) -> Result<(), Wrong> {
-        let (named, before) = self.there(uid)?;
+        let (_, before) = self.there(uid)?;
         let above = self.state.shared(Named::new(Arc::clone(&parent.uid)));
         let mut parents = before.parents.to_vec();
         if !parents.contains(&above) {
@@ -192,7 +225,7 @@ impl Application<'_> {
             ends.parents.push((above, second));
         }
         let stored = before.with_parents(self.sequence, parents, ends);
-        self.replace(&named, stored)
+        self.replace(stored)
     }
 
     fn remove_parent(
@@ -200,7 +233,7 @@ impl Application<'_> {
         uid: &Arc<EntityUID>,
         parent: &Arc<EntityUID>,
     ) -> Result<(), Wrong> {
-        let (named, before) = self.there(uid)?;
+        let (_, before) = self.there(uid)?;
         let above = Named::new(Arc::clone(parent));
         if !before.parents.contains(&above) {
             return Err(Wrong::new(
@@ -213,7 +246,7 @@ impl Application<'_> {
         let mut ends = before.ends.as_deref().cloned().unwrap_or_default();
         ends.parents.retain(|(found, _)| *found != above);
         let stored = before.with_parents(self.sequence, parents, ends);
-        self.replace(&named, stored)
+        self.replace(stored)
     }
 
     fn put_link(&mut self, link: &PutLink) {
@@ -255,7 +288,8 @@ impl Application<'_> {
     }
 
     /// Notes what is different, refuses cycles, stores.
-    fn replace(&mut self, named: &Named, stored: Stored) -> Result<(), Wrong> {
+    fn replace(&mut self, stored: Stored) -> Result<(), Wrong> {
+        let named = stored.name();
         let before = self.state.view.get(named.probe()).cloned();
         let same_place = before
             .as_ref()
@@ -267,7 +301,7 @@ impl Application<'_> {
         if before.is_none_or(|before| before.packed() != stored.packed()) {
             self.changes.push((named.atom(), Half::Body));
         }
-        self.state.put(named, stored);
+        self.state.put(stored);
         Ok(())
     }
 

@@ -80,14 +80,14 @@ impl Check<'_> {
                 self.sizes(&stored, put.attributes.len(), put.tags.len())?;
                 self.values(put.attributes.values().chain(put.tags.values()))?;
                 self.entity(&put.uid, &put.attributes, &put.tags, &stored.parents)?;
-                self.height(state, &put.uid)
+                self.height(state, &put.uid, &stored.parents)
             }
             Operation::Patch(patch) => self.patched(state, patch),
             Operation::AddParent { uid, parent } => {
                 self.id(&parent.uid)?;
                 let stored = Self::stored(state, uid)?;
                 self.whole(uid, &stored)?;
-                self.height(state, uid)
+                self.height(state, uid, &stored.parents)
             }
             Operation::PutLink(link) => {
                 let policy = self.link(state, link)?;
@@ -287,16 +287,16 @@ impl Check<'_> {
     /// How many levels are above an entity; what is below it is not looked at,
     /// since a group may have a million members. Decisions have a limit of their
     /// own on ancestors.
-    fn height(&self, state: &State, uid: &Arc<EntityUID>) -> Result<(), Wrong> {
+    fn height(&self, state: &State, uid: &EntityUID, parents: &[Named]) -> Result<(), Wrong> {
         let max = self.limits.depth_max;
-        let mut level = vec![Named::new(Arc::clone(uid))];
-        for _ in 0..=max {
-            let mut next: Vec<Named> = Vec::new();
+        let mut level: Vec<&Named> = parents.iter().collect();
+        for _ in 0..max {
+            let mut next: Vec<&Named> = Vec::new();
             for named in &level {
                 let stored = state.view.get(named.probe());
                 for parent in stored.map_or(&[][..], |stored| &stored.parents) {
-                    if !next.contains(parent) {
-                        next.push(parent.clone());
+                    if !next.contains(&parent) {
+                        next.push(parent);
                     }
                 }
             }
@@ -304,6 +304,9 @@ impl Check<'_> {
                 return Ok(());
             }
             level = next;
+        }
+        if level.is_empty() {
+            return Ok(());
         }
         Err(Wrong::new(
             format!("`{uid}` has more than {max} levels of ancestors"),

@@ -32,6 +32,9 @@ use crate::engine::packed::Writer;
 
 const VERSION: u8 = 1;
 
+/// The kind of a put.
+const PUT: u8 = 0;
+
 /// Writes a transaction.
 pub fn encode(transaction: &Transaction) -> Vec<u8> {
     let mut writer = Writer::default();
@@ -55,25 +58,76 @@ pub fn encode(transaction: &Transaction) -> Vec<u8> {
 /// When the bytes are not one: the store is damaged, or of a newer version.
 pub fn decode(sequence: u64, bytes: &[u8], types: &Types) -> Result<Transaction, Damaged> {
     let mut reader = Reader::new(bytes);
+    let mut transaction = read_head(&mut reader, types)?;
+    transaction.sequence = sequence;
+    let count = reader.count()?;
+    transaction.operations = (0..count)
+        .map(|_| read_operation(&mut reader, types))
+        .collect::<Result<_, _>>()?;
+    reader.end()?;
+    Ok(transaction)
+}
+
+/// What a transaction did, to be done again.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Stores a whole entity.
+    Put(PackedPut<'a>),
+    /// Anything else.
+    Other(Operation),
+}
+
+/// A [`Put`] whose attributes and tags stay packed: that is how they are stored,
+/// and unpacking them is most of the work of reading it.
+#[derive(Debug)]
+pub struct PackedPut<'a> {
+    /// The entity.
+    pub uid: Arc<EntityUID>,
+    /// Attributes, then tags. That they can be read was not looked at.
+    pub body: &'a [u8],
+    /// What it is a member of, directly.
+    pub parents: Vec<Membership>,
+    /// When it is removed.
+    pub expires: Option<Second>,
+}
+
+/// Reads what a transaction did, for doing it again.
+///
+/// # Errors
+/// As [`decode`].
+pub fn steps<'a>(bytes: &'a [u8], types: &Types) -> Result<Vec<Step<'a>>, Damaged> {
+    let mut reader = Reader::new(bytes);
+    read_head(&mut reader, types)?;
+    let count = reader.count()?;
+    let steps = (0..count)
+        .map(|_| match reader.bytes().first() {
+            Some(&PUT) => {
+                reader.byte()?;
+                read_packed_put(&mut reader, types).map(Step::Put)
+            }
+            _ => read_operation(&mut reader, types).map(Step::Other),
+        })
+        .collect::<Result<_, _>>()?;
+    reader.end()?;
+    Ok(steps)
+}
+
+/// Everything before the operations.
+fn read_head(reader: &mut Reader<'_>, types: &Types) -> Result<Transaction, Damaged> {
     if reader.byte()? != VERSION {
         return Err(Damaged::new("a transaction is of another version"));
     }
     let (millis, actor) = (reader.long()?, SmolStr::new(reader.text()?));
     let count = reader.count()?;
     let preconditions = (0..count)
-        .map(|_| read_precondition(&mut reader, types))
+        .map(|_| read_precondition(reader, types))
         .collect::<Result<_, _>>()?;
-    let count = reader.count()?;
-    let operations = (0..count)
-        .map(|_| read_operation(&mut reader, types))
-        .collect::<Result<_, _>>()?;
-    reader.end()?;
     Ok(Transaction {
-        sequence,
+        sequence: 0,
         millis,
         actor,
         preconditions,
-        operations,
+        operations: Vec::new(),
     })
 }
 
@@ -117,7 +171,7 @@ fn read_precondition(reader: &mut Reader<'_>, types: &Types) -> Result<Precondit
 fn write_operation(writer: &mut Writer, operation: &Operation) {
     match operation {
         Operation::Put(put) => {
-            writer.byte(0);
+            writer.byte(PUT);
             write_put(writer, put);
         }
         Operation::Patch(patch) => {
@@ -155,7 +209,7 @@ fn write_operation(writer: &mut Writer, operation: &Operation) {
 
 fn read_operation(reader: &mut Reader<'_>, types: &Types) -> Result<Operation, Damaged> {
     Ok(match reader.byte()? {
-        0 => Operation::Put(read_put(reader, types)?),
+        PUT => Operation::Put(read_put(reader, types)?),
         1 => Operation::Patch(read_patch(reader, types)?),
         2 => Operation::Delete {
             uid: uid(reader, types)?,
@@ -200,6 +254,24 @@ fn read_put(reader: &mut Reader<'_>, types: &Types) -> Result<Put, Damaged> {
         uid,
         attributes,
         tags,
+        parents,
+        expires: optional(reader)?,
+    })
+}
+
+fn read_packed_put<'a>(reader: &mut Reader<'a>, types: &Types) -> Result<PackedPut<'a>, Damaged> {
+    let uid = uid(reader, types)?;
+    let before = reader.bytes();
+    reader.skip_fields()?;
+    reader.skip_fields()?;
+    let length = before.len() - reader.bytes().len();
+    let count = reader.count()?;
+    let parents = (0..count)
+        .map(|_| read_membership(reader, types))
+        .collect::<Result<_, _>>()?;
+    Ok(PackedPut {
+        uid,
+        body: before.get(..length).unwrap_or_default(),
         parents,
         expires: optional(reader)?,
     })

@@ -1,4 +1,5 @@
-//! The whole state as bytes: what a snapshot of the log holds.
+//! The whole state as bytes: what a snapshot of the log holds, and
+//! [`restore`](super::restore) reads back.
 //!
 //! ```text
 //! chunk  = record*
@@ -8,25 +9,20 @@
 //!
 //! In order of uid and id, so that the same state has the same bytes.
 
-use std::sync::Arc;
-
 use smol_str::SmolStr;
 
 use super::apply::memberships;
 use super::codec;
-use super::operation::Second;
 use super::state::LinkRow;
 use super::state::State;
 use crate::engine::named::Named;
-use crate::engine::packed::Damaged;
-use crate::engine::packed::Reader;
-use crate::engine::packed::Types;
 use crate::engine::packed::Writer;
-use crate::engine::stored::Ends;
 use crate::engine::stored::Stored;
 
-const ENTITY: u8 = 1;
-const LINK: u8 = 2;
+/// The record of an entity.
+pub const ENTITY: u8 = 1;
+/// The record of a link.
+pub const LINK: u8 = 2;
 
 /// A chunk is closed when it has so many bytes.
 const CHUNK: usize = 256 << 10;
@@ -72,46 +68,6 @@ fn write_link(writer: &mut Writer, row: &LinkRow) {
     writer.byte(LINK);
     writer.number(row.version);
     codec::write_link(writer, &row.link);
-}
-
-/// Reads a chunk into a state.
-///
-/// # Errors
-/// When it is damaged.
-pub fn restore(chunk: &[u8], types: &Types, into: &mut State) -> Result<(), Damaged> {
-    let mut reader = Reader::new(chunk);
-    while !reader.is_at_end() {
-        match reader.byte()? {
-            ENTITY => restore_entity(&mut reader, types, into)?,
-            LINK => {
-                let version = reader.number()?;
-                let link = codec::read_link(&mut reader, types)?;
-                into.put_link(LinkRow { link, version });
-            }
-            _ => return Err(Damaged::new("a record is of no known kind")),
-        }
-    }
-    Ok(())
-}
-
-fn restore_entity(reader: &mut Reader<'_>, types: &Types, into: &mut State) -> Result<(), Damaged> {
-    let named = into.shared(Named::new(Arc::new(reader.uid(types)?)));
-    let version = reader.number()?;
-    let packed = reader.blob()?;
-    let count = reader.count()?;
-    let mut parents = Vec::with_capacity(count);
-    let mut ends = Ends::default();
-    for _ in 0..count {
-        let parent = into.shared(Named::new(Arc::new(reader.uid(types)?)));
-        let expires: Option<Second> = codec::optional(reader)?;
-        ends.parents
-            .extend(expires.map(|second| (parent.clone(), second)));
-        parents.push(parent);
-    }
-    ends.entity = codec::optional(reader)?;
-    let stored = Stored::of_packed(version, parents, ends, packed)?;
-    into.put(&named, stored);
-    Ok(())
 }
 
 /// Two states that hold the same; for tests and comparisons.

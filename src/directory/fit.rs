@@ -54,6 +54,10 @@ pub struct Misfits {
     pub faults: Vec<Fault>,
     /// How many there are.
     pub count: usize,
+    /// How many entities were looked at: none when all are known to fit.
+    pub checked: usize,
+    /// How many of the misfits are entities.
+    entities: usize,
     /// Nothing comes into force with these, whatever is configured.
     is_fatal: bool,
 }
@@ -62,6 +66,11 @@ impl Misfits {
     /// Whether policies may come into force all the same.
     pub fn may_activate(&self, on_conflict: OnConflict) -> bool {
         self.count == 0 || (on_conflict == OnConflict::Activate && !self.is_fatal)
+    }
+
+    /// Whether all entities fit; links may not.
+    pub fn all_entities_fit(&self) -> bool {
+        self.entities == 0
     }
 
     /// The first entities of the directory cannot be written.
@@ -83,6 +92,7 @@ impl Misfits {
             count: faults.len(),
             faults,
             is_fatal: true,
+            ..Self::default()
         }
     }
 
@@ -93,6 +103,7 @@ impl Misfits {
             faults: vec![fault],
             count: 1,
             is_fatal: true,
+            ..Self::default()
         }
     }
 
@@ -120,23 +131,25 @@ impl Misfits {
 }
 
 /// Fits a state to policies: compiles its links, indexes what the manifest
-/// marks, and looks whether entities fit the schema, unless it is the one that
-/// they were written under.
+/// marks, and looks whether entities fit the schema, unless they are known to
+/// ([`fitted`](super::fitted)).
 pub fn fit(
     state: &mut State,
     snapshot: &Snapshot,
     limits: &EntityLimits,
-    same_schema: bool,
+    is_known: bool,
 ) -> Misfits {
     state.index_attributes(&snapshot.manifest().indexed);
     let mut misfits = link_all(state, snapshot, limits);
-    if !same_schema && snapshot.schema().is_some() {
+    if !is_known && snapshot.schema().is_some() {
         let check = Check { snapshot, limits };
         for named in state.ordered() {
             let Some(stored) = state.view.get(named.probe()) else {
                 continue;
             };
+            misfits.checked += 1;
             if let Err(wrong) = check.whole(named.uid(), stored) {
+                misfits.entities += 1;
                 misfits.add(wrong);
             }
         }

@@ -147,6 +147,9 @@ impl Head {
     }
 }
 
+/// What is noted of a log; see [`Log::set_mark`].
+pub type Mark = [u8; 32];
+
 /// One entry of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -228,6 +231,20 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`LogError::Uncovered`] beyond the newest snapshot.
     fn trim(&self, through: u64) -> Result<(), LogError>;
+
+    /// What was noted of everything up to the head.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    fn mark(&self) -> Result<Option<Mark>, LogError>;
+
+    /// Notes something of everything up to the head, or takes it back; durable
+    /// before this returns. It stays when entries are appended: whoever does that
+    /// takes it back first if it will no longer be true.
+    ///
+    /// # Errors
+    /// As [`Log::append`]: the old mark or the new one is there.
+    fn set_mark(&self, mark: Option<Mark>) -> Result<(), LogError>;
 
     /// Opens the store again after a failure, and tells what is there.
     ///

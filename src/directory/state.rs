@@ -44,6 +44,26 @@ type ByName<T> = GenericHashMap<Named, T, BuildAtomHasher, DefaultSharedPtr>;
 type ByAttribute =
     GenericHashMap<(SmolStr, Box<[u8]>), OrdSet<Named>, FxBuildHasher, DefaultSharedPtr>;
 
+/// What finds entities other than by their own name.
+#[derive(Debug, Clone, Default)]
+pub struct Indexes {
+    ordered: OrdSet<Named>,
+    members: ByName<OrdSet<Named>>,
+    ends: OrdSet<(Second, Ending)>,
+}
+
+impl Indexes {
+    /// Files an entity that is not there yet.
+    pub fn note(&mut self, stored: &Stored) {
+        let named = stored.name();
+        self.ordered.insert(named.clone());
+        for parent in &stored.parents {
+            join(&mut self.members, parent, named);
+        }
+        self.ends.extend(endings(stored));
+    }
+}
+
 /// The state of the directory.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -73,6 +93,22 @@ impl State {
         }
     }
 
+    /// These entities, with the indexes of all of them.
+    pub fn of(view: View, indexes: Indexes) -> Self {
+        let Indexes {
+            ordered,
+            members,
+            ends,
+        } = indexes;
+        Self {
+            view,
+            ordered,
+            members,
+            ends,
+            ..Self::empty("")
+        }
+    }
+
     /// A stored entity.
     pub fn get(&self, probe: Probe<'_>) -> Option<(&Named, &Arc<Stored>)> {
         self.view.get_named(probe)
@@ -90,30 +126,28 @@ impl State {
     }
 
     /// Stores an entity, and keeps the indexes.
-    pub fn put(&mut self, named: &Named, stored: Stored) {
-        let before = self.view.get(named.probe()).cloned();
+    pub fn put(&mut self, stored: Stored) {
+        let stored = Arc::new(stored);
+        let named = stored.name();
+        let before = self.view.put(Arc::clone(&stored));
         match &before {
             Some(before) if before.parents == stored.parents => {}
             before => {
                 let parents = before.iter().flat_map(|before| before.parents.iter());
                 parents.for_each(|parent| self.leave(parent, named));
                 for parent in &stored.parents {
-                    self.members
-                        .entry(parent.clone())
-                        .or_default()
-                        .insert(named.clone());
+                    join(&mut self.members, parent, named);
                 }
             }
         }
         if let Some(before) = &before {
-            self.forget_ends(named, before);
+            self.forget_ends(before);
             self.forget_attributes(named, before);
         } else {
             self.ordered.insert(named.clone());
         }
-        self.note_ends(named, &stored);
+        self.note_ends(&stored);
         self.note_attributes(named, &stored);
-        self.view.put(named.clone(), stored);
     }
 
     /// Removes an entity, and keeps the indexes.
@@ -124,7 +158,7 @@ impl State {
         for parent in &before.parents {
             self.leave(parent, named);
         }
-        self.forget_ends(named, &before);
+        self.forget_ends(&before);
         self.forget_attributes(named, &before);
         self.ordered.remove(named);
     }
@@ -245,14 +279,14 @@ impl State {
         }
     }
 
-    fn note_ends(&mut self, named: &Named, stored: &Stored) {
-        for ending in endings(named, stored) {
+    fn note_ends(&mut self, stored: &Stored) {
+        for ending in endings(stored) {
             self.ends.insert(ending);
         }
     }
 
-    fn forget_ends(&mut self, named: &Named, stored: &Stored) {
-        for ending in endings(named, stored) {
+    fn forget_ends(&mut self, stored: &Stored) {
+        for ending in endings(stored) {
             self.ends.remove(&ending);
         }
     }
@@ -284,7 +318,13 @@ impl State {
     }
 }
 
-fn endings(named: &Named, stored: &Stored) -> Vec<(Second, Ending)> {
+fn join(members: &mut ByName<OrdSet<Named>>, parent: &Named, member: &Named) {
+    let below = members.entry(parent.clone()).or_default();
+    below.insert(member.clone());
+}
+
+fn endings(stored: &Stored) -> Vec<(Second, Ending)> {
+    let named = stored.name();
     let Some(ends) = &stored.ends else {
         return Vec::new();
     };

@@ -18,15 +18,15 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tokio::sync::oneshot;
 
-use super::apply::Application;
 use super::check::Check;
 use super::check::EntityLimits;
-use super::codec;
 use super::dump;
 use super::error::WriteError;
 use super::fit;
 use super::fit::Activation;
 use super::fit::Misfits;
+use super::fitted;
+use super::fitted::Fitted;
 use super::group::Group;
 use super::group::Reply;
 use super::log::Head;
@@ -35,6 +35,7 @@ use super::log::LogError;
 use super::operation::Draft;
 use super::operation::Operation;
 use super::operation::Second;
+use super::replay::catch_up;
 use super::revision::Revision;
 use super::state::State;
 use super::time::Time;
@@ -43,7 +44,6 @@ use super::tip::Tip;
 use crate::engine::Snapshot;
 use crate::engine::View;
 use crate::engine::footprint::Half;
-use crate::engine::packed::Types;
 use crate::engine::scope::Atom;
 use crate::telemetry::events;
 
@@ -94,6 +94,7 @@ pub struct Writer {
     state: State,
     head: Head,
     snapshot: Option<Arc<Snapshot>>,
+    fitted: Fitted,
     limits: EntityLimits,
     operations_max: usize,
     keep: Keep,
@@ -151,6 +152,7 @@ impl Writer {
             shared: start.shared,
             state: start.state,
             snapshot: None,
+            fitted: Fitted::unknown(),
             limits: start.limits,
             operations_max: start.operations_max,
             keep: start.keep,
@@ -365,14 +367,17 @@ impl Writer {
             mended.map_err(|error| Misfits::of_seed(&error))?;
         }
         let mut state = self.state.clone();
-        let same_schema = self
-            .snapshot
-            .as_ref()
-            .is_some_and(|before| before.schema_digest() == snapshot.schema_digest());
-        let misfits = fit::fit(&mut state, &snapshot, &self.limits, same_schema);
+        let rules = fitted::rules(&snapshot, &self.limits);
+        let is_known = self.fitted.is_known(&*self.log, rules);
+        let misfits = fit::fit(&mut state, &snapshot, &self.limits, is_known);
         if !misfits.may_activate(on_conflict) {
             return Err(misfits);
         }
+        // What the log has more than was looked at is known to fit only what was.
+        let all_fit = is_known || (misfits.all_entities_fit() && !self.is_broken);
+        let rules = rules.filter(|_| all_fit);
+        let given_up = self.fitted.give_up_others(&*self.log, rules);
+        given_up.map_err(|error| Misfits::of_store(&error))?;
         let before = (
             std::mem::replace(&mut self.state, state),
             self.snapshot.replace(snapshot),
@@ -381,6 +386,7 @@ impl Writer {
             (self.state, self.snapshot) = before;
             return Err(misfits);
         }
+        self.fitted.keep(&*self.log, rules);
         self.name_state();
         publish(self.state.view.clone());
         self.shared.advance(self.tip(self.time.millis()));
@@ -486,56 +492,5 @@ impl Writer {
             }
             shared.end_snapshot();
         });
-    }
-}
-
-/// Applies what the log has after a head, which moves along; gives how many
-/// operations there were.
-///
-/// # Errors
-/// When the log cannot be read, or does not fit the state.
-pub fn catch_up(
-    log: &dyn Log,
-    state: &mut State,
-    head: &mut Head,
-    types: &Types,
-    changes: &mut Vec<(Atom, Half)>,
-) -> Result<usize, String> {
-    const ENTRIES: usize = 4096;
-    const BYTES: usize = 16 << 20;
-    let mut operations = 0;
-    loop {
-        let entries = log.read(head.sequence, ENTRIES, BYTES);
-        let entries = entries.map_err(|error| error.to_string())?;
-        if entries.is_empty() {
-            return Ok(operations);
-        }
-        for entry in entries {
-            let damaged = |what: &dyn std::fmt::Display| {
-                format!(
-                    "transaction {} of the log is damaged: {what}",
-                    entry.sequence
-                )
-            };
-            let transaction = codec::decode(entry.sequence, &entry.body, types)
-                .map_err(|fault| damaged(&fault))?;
-            operations += transaction.operations.len();
-            for operation in &transaction.operations {
-                let mut application = Application {
-                    state,
-                    types,
-                    sequence: entry.sequence,
-                    changes: Vec::new(),
-                };
-                let outcome = application.apply(operation);
-                changes.append(&mut application.changes);
-                outcome.map_err(|wrong| damaged(&wrong.at("operations").message))?;
-            }
-            *head = Head {
-                log: head.log,
-                sequence: entry.sequence,
-                hash: entry.hash,
-            };
-        }
     }
 }

@@ -74,7 +74,7 @@ pub fn decide(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Decisio
 /// entities that they may read.
 pub(super) struct Ground<'a> {
     pub(super) candidates: Vec<&'a Policy>,
-    entities: Entities,
+    entities: Arc<Entities>,
 }
 
 impl<'a> Ground<'a> {

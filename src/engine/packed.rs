@@ -393,6 +393,17 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Passes over fields; the values are not looked at.
+    ///
+    /// # Errors
+    /// When they end early.
+    pub fn skip_fields(&mut self) -> Result<(), Damaged> {
+        let mut fields = self.fields()?;
+        while fields.next()?.is_some() {}
+        *self = fields.rest;
+        Ok(())
+    }
+
     /// Passes over fields, and looks whether they can be read: cheaper than
     /// reading them, since nothing is made. That the calls of extension values
     /// succeed is not looked at.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use cedar_policy_core::ast;
@@ -40,7 +41,38 @@ pub struct PolicyInfo {
     pub text: SmolStr,
     /// How long callers may keep an answer that it made: `@cache_ttl`.
     pub keep_for: Option<Duration>,
+    /// All of this as answers name it.
+    pub written: Written,
 }
+
+/// A policy as answers name it, kept by who writes them since the first decision
+/// that it made.
+///
+/// It is no part of what it was made of: a copy, which may be changed, begins
+/// without it, and two are never different.
+#[derive(Debug, Default)]
+pub struct Written(OnceLock<Box<[u8]>>);
+
+impl Written {
+    /// What was written before, or else now.
+    pub fn once(&self, write: impl FnOnce() -> Vec<u8>) -> &[u8] {
+        self.0.get_or_init(|| write().into())
+    }
+}
+
+impl Clone for Written {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Written {}
 
 impl PolicyInfo {
     /// An annotation that is present and not empty.
@@ -87,6 +119,7 @@ impl PolicyInfo {
             file: Arc::clone(file),
             line: lines.line(start),
             text: text.into(),
+            written: Written::default(),
         }
     }
 }

@@ -156,25 +156,67 @@ impl Query {
         Ok(query)
     }
 
+    /// The query of others about the same action in the same circumstances. The
+    /// context is not checked again: see [`Query::is_checked`].
+    ///
+    /// # Errors
+    /// A principal or resource that does not fit.
+    pub fn of_others(
+        &self,
+        snapshot: &Snapshot,
+        principal: Arc<EntityUID>,
+        resource: Arc<EntityUID>,
+        overlay: Arc<[Entity]>,
+    ) -> Result<Self, QueryError> {
+        let query = Self {
+            principal,
+            resource,
+            overlay,
+            action: Arc::clone(&self.action),
+            context: Arc::clone(&self.context),
+        };
+        query.check_parties(snapshot)?;
+        Ok(query)
+    }
+
+    /// Whether the context was checked, if there is something to check it by: that
+    /// of a query which is denied for its types is not.
+    pub fn is_checked(&self, snapshot: &Snapshot) -> bool {
+        let Some(schema) = snapshot.schema() else {
+            return true;
+        };
+        let action = schema.action(&self.action);
+        action.is_some_and(|action| action.applies_to(&self.principal, &self.resource))
+    }
+
     fn check(&self, snapshot: &Snapshot) -> Result<(), QueryError> {
+        self.check_parties(snapshot)?;
         let Some(schema) = snapshot.schema() else {
             return Ok(());
         };
         let Some(action) = schema.action(&self.action) else {
             return Ok(());
         };
-        for (field, uid) in [("principal", &self.principal), ("resource", &self.resource)] {
-            if schema.has_enumerated_types() {
-                let error = |reason| QueryError::UndeclaredId {
-                    field: field.to_owned(),
-                    reason,
-                };
-                conform::uid(schema.validator(), uid).map_err(error)?;
-            }
-        }
         if action.applies_to(&self.principal, &self.resource) {
             conform::context(schema.validator(), &action.context, &self.context)
                 .map_err(QueryError::Context)?;
+        }
+        Ok(())
+    }
+
+    fn check_parties(&self, snapshot: &Snapshot) -> Result<(), QueryError> {
+        let Some(schema) = snapshot.schema() else {
+            return Ok(());
+        };
+        if !schema.has_enumerated_types() || schema.action(&self.action).is_none() {
+            return Ok(());
+        }
+        for (field, uid) in [("principal", &self.principal), ("resource", &self.resource)] {
+            let error = |reason| QueryError::UndeclaredId {
+                field: field.to_owned(),
+                reason,
+            };
+            conform::uid(schema.validator(), uid).map_err(error)?;
         }
         Ok(())
     }

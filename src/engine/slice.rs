@@ -61,7 +61,7 @@ impl<'a, 'f> Slice<'a, 'f> {
         footprint: &'f mut Footprint,
         policies: &[&Policy],
         query: &Query,
-    ) -> Result<Entities, QueryError> {
+    ) -> Result<Arc<Entities>, QueryError> {
         let mut slice = Self {
             reach,
             footprint,
@@ -207,22 +207,26 @@ impl<'a, 'f> Slice<'a, 'f> {
         clippy::iter_over_hash_type,
         reason = "they go into another map, which has no order either"
     )]
-    fn entities(mut self) -> Result<Entities, QueryError> {
+    fn entities(mut self) -> Result<Arc<Entities>, QueryError> {
         let mut gathered = std::mem::take(&mut self.actions);
+        let mut are_kept = true;
         for (named, taken) in std::mem::take(&mut self.taken) {
             let ancestors = if taken.wants_ancestors {
                 self.reach.ancestors(named.probe(), self.footprint)?
             } else {
                 SmallVec::new()
             };
+            are_kept &= matches!(taken.source, Source::Stored(stored) if warm::keeps(stored));
             gathered.push(match taken.source {
                 Source::Stored(stored) => self.warm(&named, stored, &ancestors)?,
                 Source::Carried(carried) => Arc::new(carried.entity(&named, &ancestors)),
             });
         }
-        if gathered.is_empty() {
-            return Ok(Entities::new());
-        }
-        closed(gathered).map_err(QueryError::Internal)
+        let entities = if are_kept {
+            warm::together(gathered)
+        } else {
+            closed(gathered).map(Arc::new)
+        };
+        entities.map_err(QueryError::Internal)
     }
 }

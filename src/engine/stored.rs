@@ -14,9 +14,10 @@ use super::packed::Writer;
 /// Whole seconds since 1970.
 pub type Second = i64;
 
-/// An entity: parents as they are looked up, attributes and tags packed.
+/// An entity with its name: parents as they are looked up, attributes and tags packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
+    name: Named,
     /// The sequence number of the transaction that last changed it.
     pub version: u64,
     /// What it is a member of, directly; sorted.
@@ -47,6 +48,7 @@ impl Ends {
 impl Stored {
     /// Packs an entity.
     pub fn new(
+        name: Named,
         version: u64,
         mut parents: Vec<Named>,
         ends: Ends,
@@ -58,6 +60,7 @@ impl Stored {
         body.fields(attributes.len(), attributes.iter());
         body.fields(tags.len(), tags.iter());
         Self {
+            name,
             version,
             parents: parents.into(),
             ends: (ends != Ends::default()).then(|| Box::new(ends)),
@@ -70,6 +73,7 @@ impl Stored {
     /// # Errors
     /// When they are damaged.
     pub fn of_packed(
+        name: Named,
         version: u64,
         mut parents: Vec<Named>,
         ends: Ends,
@@ -81,6 +85,7 @@ impl Stored {
         reader.end()?;
         parents.sort_unstable();
         Ok(Self {
+            name,
             version,
             parents: parents.into(),
             ends: (ends != Ends::default()).then(|| Box::new(ends)),
@@ -93,11 +98,17 @@ impl Stored {
     pub fn with_parents(&self, version: u64, mut parents: Vec<Named>, ends: Ends) -> Self {
         parents.sort_unstable();
         Self {
+            name: self.name.clone(),
             version,
             parents: parents.into(),
             ends: (ends != Ends::default()).then(|| Box::new(ends)),
             body: self.body.clone(),
         }
+    }
+
+    /// What it is called, shared by all who name it.
+    pub fn name(&self) -> &Named {
+        &self.name
     }
 
     /// When the first of what ends, ends.

@@ -3,6 +3,7 @@
 //! A context built through restricted expressions costs tens of microseconds;
 //! built from values directly, well below one.
 
+use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use cedar_policy_core::ast::ExtensionFunction;
@@ -87,15 +88,41 @@ fn function(name: &str) -> Option<&'static ExtensionFunction> {
 
 static OFFSET: LazyLock<Option<&'static ExtensionFunction>> = LazyLock::new(|| function("offset"));
 
+/// How many times a thread keeps.
+const TIMES_KEPT: usize = 64;
+
+thread_local! {
+    /// A place for each second, more or less; a newcomer takes the place of what
+    /// was there.
+    static TIMES: RefCell<[Option<(i64, Value)>; TIMES_KEPT]> =
+        const { RefCell::new([const { None }; TIMES_KEPT]) };
+}
+
 /// A `datetime` from milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// It is made from its text, so that explanations show the time as people
-/// write it; only times outside the years 0 to 9999, which have no text, are
-/// made from an offset.
+/// The same times come back: the end of a login is in every question of a
+/// session. So each thread keeps the last ones.
 ///
 /// # Errors
 /// When Cedar cannot represent it.
 pub fn datetime_from_millis(millis: i64) -> Result<Value, ExtensionError> {
+    let place = (millis / 1000 + millis % 1000).rem_euclid(64);
+    let place = usize::try_from(place).unwrap_or_default();
+    TIMES.with_borrow_mut(|times| match times.get_mut(place) {
+        Some(Some((of, value))) if *of == millis => Ok(value.clone()),
+        Some(kept) => {
+            let value = make_datetime(millis)?;
+            *kept = Some((millis, value.clone()));
+            Ok(value)
+        }
+        None => make_datetime(millis),
+    })
+}
+
+/// It is made from its text, so that explanations show the time as people
+/// write it; only times outside the years 0 to 9999, which have no text, are
+/// made from an offset.
+fn make_datetime(millis: i64) -> Result<Value, ExtensionError> {
     let written = DateTime::from_timestamp_millis(millis)
         .filter(|time| (0..=9999).contains(&time.year()))
         .map(iso_8601);
@@ -138,6 +165,7 @@ pub fn depth(value: &Value) -> usize {
 mod tests {
     use super::Extension;
     use super::datetime_from_millis;
+    use super::make_datetime;
 
     #[test]
     fn time_in_milliseconds_is_the_time_as_text() {
@@ -147,6 +175,11 @@ mod tests {
         assert_eq!(datetime_from_millis(1_795_317_120_250).unwrap(), text);
         let early = Extension::Datetime.parse("1969-12-31T23:59:59Z").unwrap();
         assert_eq!(datetime_from_millis(-1000).unwrap(), early);
+        for millis in [i64::MIN, -1, 0, 1, 999, 1000, 64_000, i64::MAX] {
+            let [first, again] = [(); 2].map(|()| datetime_from_millis(millis));
+            assert_eq!(first, again);
+            assert_eq!(first, make_datetime(millis));
+        }
     }
 
     #[test]

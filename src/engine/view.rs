@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::Entity;
@@ -16,6 +18,7 @@ use cedar_policy_core::entities::Entities;
 use cedar_policy_core::entities::NoEntitiesSchema;
 use cedar_policy_core::entities::TCComputation;
 use cedar_policy_core::extensions::Extensions;
+use equivalent::Equivalent;
 use imbl::GenericHashMap;
 use imbl::shared_ptr::DefaultSharedPtr;
 use smol_str::SmolStr;
@@ -36,7 +39,33 @@ use super::stored::Ends;
 use super::stored::Second;
 use super::stored::Stored;
 
-type EntityMap = GenericHashMap<Named, Arc<Stored>, BuildAtomHasher, DefaultSharedPtr>;
+/// A write copies the leaves of the map that it changes, and counts up and down
+/// all that they point to: so that is one thing for each entity, its name within.
+type EntityMap = GenericHashMap<ByName, (), BuildAtomHasher, DefaultSharedPtr>;
+
+/// An entity that is found by its name.
+#[derive(Clone)]
+struct ByName(Arc<Stored>);
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Eq for ByName {}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name().hash(state);
+    }
+}
+
+impl Equivalent<ByName> for Probe<'_> {
+    fn equivalent(&self, key: &ByName) -> bool {
+        self.equivalent(key.0.name())
+    }
+}
 
 /// A set of entities and links.
 #[derive(Clone)]
@@ -89,7 +118,7 @@ impl View {
             if snapshot.schema().is_none() || !entity.uid().is_action() {
                 let named = |uid: &EntityUID| Named::new(Arc::new(snapshot.types().canonical(uid)));
                 let parents = entity.parents().map(named).collect();
-                view.put(named(entity.uid()), pack(&entity, parents));
+                view.put(Arc::new(pack(named(entity.uid()), &entity, parents)));
             }
         }
         for link in compile_links(snapshot, links)? {
@@ -147,12 +176,14 @@ impl View {
 
     /// A stored entity.
     pub fn get(&self, probe: Probe<'_>) -> Option<&Arc<Stored>> {
-        self.entities.get(&probe)
+        let (found, ()) = self.entities.get_key_value(&probe)?;
+        Some(&found.0)
     }
 
     /// A stored entity, with its one shared name.
     pub fn get_named(&self, probe: Probe<'_>) -> Option<(&Named, &Arc<Stored>)> {
-        self.entities.get_key_value(&probe)
+        let stored = self.get(probe)?;
+        Some((stored.name(), stored))
     }
 
     /// Whether an entity of this uid is stored.
@@ -162,20 +193,23 @@ impl View {
 
     /// All stored entities, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Named, &Arc<Stored>)> {
-        self.entities.iter()
+        let stored = self.entities.keys();
+        stored.map(|ByName(stored)| (stored.name(), stored))
     }
 
     /// Stores an entity; gives back what was there.
-    pub fn put(&mut self, named: Named, stored: Stored) -> Option<Arc<Stored>> {
-        let is_data = !named.uid().is_action();
-        let before = self.entities.insert(named, Arc::new(stored));
+    pub fn put(&mut self, stored: Arc<Stored>) -> Option<Arc<Stored>> {
+        let is_data = !stored.name().uid().is_action();
+        let before = self.get(stored.name().probe()).cloned();
+        self.entities.insert(ByName(stored), ());
         self.count += usize::from(is_data && before.is_none());
         before
     }
 
     /// Removes an entity; gives back what was there.
     pub fn remove(&mut self, probe: Probe<'_>) -> Option<Arc<Stored>> {
-        let before = self.entities.remove(&probe);
+        let before = self.get(probe).cloned();
+        self.entities.remove(&probe);
         self.count -= usize::from(before.is_some() && !probe.uid.is_action());
         before
     }
@@ -204,7 +238,7 @@ impl View {
     }
 }
 
-fn pack(entity: &Entity, parents: Vec<Named>) -> Stored {
+fn pack(name: Named, entity: &Entity, parents: Vec<Named>) -> Stored {
     fn whole<'a>(
         fields: impl Iterator<Item = (&'a SmolStr, &'a PartialValue)>,
     ) -> BTreeMap<SmolStr, Value> {
@@ -216,6 +250,7 @@ fn pack(entity: &Entity, parents: Vec<Named>) -> Stored {
             .collect()
     }
     Stored::new(
+        name,
         0,
         parents,
         Ends::default(),

@@ -7,19 +7,26 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::hash::Hasher as _;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::Entity;
 use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::PartialValue;
+use cedar_policy_core::entities::Entities;
+use rustc_hash::FxHasher;
 
 use super::named::Named;
 use super::packed::Damaged;
 use super::packed::Types;
 use super::stored::Stored;
+use super::view::closed;
 
-/// How many entities a thread keeps.
-const KEPT: u64 = 1024;
+/// How many pairs of entities a thread keeps.
+const PAIRS: u64 = 512;
+/// How many sets of entities a thread keeps, and of how many entities.
+const SLICES: u64 = 256;
+const TOGETHER_MAX: usize = 16;
 /// Entities with more packed bytes are made each time: some of them would fill
 /// the memory.
 const BYTES_MAX: usize = 4096;
@@ -31,9 +38,22 @@ struct Warm {
     entity: Arc<Entity>,
 }
 
+/// Two that came last of those with one place.
+type Pair = [Option<Warm>; 2];
+
+/// A set of entities with what it was made of. While it is here, no other entity
+/// can be at the place in memory of one of them.
+struct Together {
+    gathered: Vec<Arc<Entity>>,
+    entities: Arc<Entities>,
+}
+
 thread_local! {
+    /// Two places for each hash; a newcomer takes the place of what came before
+    /// the last.
+    static WARM: RefCell<Vec<Pair>> = const { RefCell::new(Vec::new()) };
     /// A place for each hash; a newcomer takes the place of what was there.
-    static WARM: RefCell<Vec<Option<Warm>>> = const { RefCell::new(Vec::new()) };
+    static TOGETHER: RefCell<Vec<Option<Together>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The entity with these ancestors, which are all it has or none at all.
@@ -46,30 +66,74 @@ pub(super) fn entity(
     ancestors: &[&Named],
     types: &Types,
 ) -> Result<Arc<Entity>, Damaged> {
-    if stored.packed_len() > BYTES_MAX {
+    if !keeps(stored) {
         return make(named, stored, ancestors, types);
     }
-    let place = named.atom().wrapping_add(u64::from(ancestors.is_empty())) % KEPT;
-    let place = usize::try_from(place).unwrap_or_default();
+    let pair = named.atom().wrapping_add(u64::from(ancestors.is_empty())) % PAIRS;
+    let pair = usize::try_from(pair).unwrap_or_default();
     WARM.with_borrow_mut(|warm| {
         if warm.is_empty() {
-            warm.resize_with(usize::try_from(KEPT).unwrap_or_default(), || None);
+            warm.resize_with(usize::try_from(PAIRS).unwrap_or_default(), Pair::default);
         }
-        let place = warm.get_mut(place);
-        if let Some(Some(warm)) = &place
-            && warm.is_of(named, stored, ancestors)
-        {
+        let Some(pair) = warm.get_mut(pair) else {
+            return make(named, stored, ancestors, types);
+        };
+        let mut kept = pair.iter().flatten();
+        if let Some(warm) = kept.find(|warm| warm.is_of(named, stored, ancestors)) {
             return Ok(Arc::clone(&warm.entity));
         }
         let entity = make(named, stored, ancestors, types)?;
+        let [newer, older] = pair;
+        *older = newer.replace(Warm {
+            stored: Arc::clone(stored),
+            ancestors: ancestors.iter().copied().cloned().collect(),
+            entity: Arc::clone(&entity),
+        });
+        Ok(entity)
+    })
+}
+
+/// Whether an entity may be kept.
+pub(super) fn keeps(stored: &Stored) -> bool {
+    stored.packed_len() <= BYTES_MAX
+}
+
+/// All of these together, as Cedar's evaluator takes them; their ancestors are
+/// closed already. Putting them into its hash map costs as much as finding them,
+/// and the same ones come together again. For entities that are kept: others are
+/// never the same again.
+///
+/// # Errors
+/// What Cedar says of two that are different and have one name.
+pub(super) fn together(gathered: Vec<Arc<Entity>>) -> Result<Arc<Entities>, String> {
+    if gathered.len() > TOGETHER_MAX {
+        return closed(gathered).map(Arc::new);
+    }
+    let mut hasher = FxHasher::default();
+    for entity in &gathered {
+        hasher.write_usize(Arc::as_ptr(entity).addr());
+    }
+    let place = usize::try_from(hasher.finish() % SLICES).unwrap_or_default();
+    TOGETHER.with_borrow_mut(|kept| {
+        if kept.is_empty() {
+            kept.resize_with(usize::try_from(SLICES).unwrap_or_default(), || None);
+        }
+        let is_of = |together: &&Together| {
+            let (these, those) = (&together.gathered, &gathered);
+            these.len() == those.len() && these.iter().zip(those).all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        let place = kept.get_mut(place);
+        if let Some(together) = place.as_deref().and_then(Option::as_ref).filter(is_of) {
+            return Ok(Arc::clone(&together.entities));
+        }
+        let entities = Arc::new(closed(gathered.iter().cloned())?);
         if let Some(place) = place {
-            *place = Some(Warm {
-                stored: Arc::clone(stored),
-                ancestors: ancestors.iter().copied().cloned().collect(),
-                entity: Arc::clone(&entity),
+            *place = Some(Together {
+                gathered,
+                entities: Arc::clone(&entities),
             });
         }
-        Ok(entity)
+        Ok(entities)
     })
 }
 

@@ -20,6 +20,9 @@ use super::key::Key;
 use super::stamps::Slot;
 use super::stamps::Stamps;
 use super::state::Active;
+use super::words::Kept;
+use super::words::Said;
+use super::words::Words;
 use crate::engine::Decision;
 use crate::engine::Query;
 use crate::engine::footprint::Footprint;
@@ -59,7 +62,7 @@ pub struct Cache {
 
 /// A decision, and when it is good.
 #[derive(Debug)]
-struct Entry {
+pub struct Entry {
     /// Which policies made it.
     generation: u64,
     /// At which transaction.
@@ -67,6 +70,8 @@ struct Entry {
     /// What it rests on.
     slots: SmallVec<[Slot; 24]>,
     decision: Arc<Decision>,
+    /// What else is kept of one that is known by the words of its question.
+    said: Option<Said>,
 }
 
 /// What a look-up gives.
@@ -122,8 +127,7 @@ impl Cache {
             self.counters.cache().stale_policies();
             return Found::Miss(asked);
         }
-        let oldest = entry.sequence.min(active.view.sequence());
-        if !self.stamps.unchanged_since(oldest, &entry.slots) {
+        if !self.is_unchanged(active, &entry) {
             self.counters.cache().stale_entities();
             return Found::Miss(asked);
         }
@@ -138,13 +142,52 @@ impl Cache {
             self.counters.cache().skipped_errors();
             return;
         }
-        let entry = Entry {
+        let entry = self.entry(active, decision, None);
+        self.entries.insert(asked.into_key(), Arc::new(entry));
+    }
+
+    /// Looks for the decision of a question by its words, as of what is pinned and
+    /// this tick of the clock. Only finding is counted: who finds nothing looks
+    /// for it by what was asked.
+    pub fn recall(
+        &self,
+        active: &Active,
+        words: Words<'_>,
+        tick: impl FnOnce() -> i64,
+    ) -> Option<Arc<Entry>> {
+        let entry = self.entries.get(&words)?;
+        let of_tick = entry.said.as_ref()?.tick;
+        let is_good = entry.generation == active.generation()
+            && self.is_unchanged(active, &entry)
+            && of_tick.is_none_or(|of_tick| of_tick == tick());
+        is_good.then(|| {
+            self.counters.cache().hit();
+            entry
+        })
+    }
+
+    /// Keeps a decision, which is what would be decided on what is pinned, by the
+    /// words of its question.
+    pub fn remember(&self, active: &Active, words: Kept, decision: &Arc<Decision>, said: Said) {
+        let entry = self.entry(active, decision, Some(said));
+        self.entries.insert(Key::Words(words), Arc::new(entry));
+    }
+
+    fn entry(&self, active: &Active, decision: &Arc<Decision>, said: Option<Said>) -> Entry {
+        Entry {
             generation: active.generation(),
             sequence: active.view.sequence(),
             slots: self.slots(decision.footprint()),
             decision: Arc::clone(decision),
-        };
-        self.entries.insert(asked.into_key(), Arc::new(entry));
+            said,
+        }
+    }
+
+    /// Whether nothing that an entry rests on differs between the view that it was
+    /// made on and the one that is pinned.
+    fn is_unchanged(&self, active: &Active, entry: &Entry) -> bool {
+        let oldest = entry.sequence.min(active.view.sequence());
+        self.stamps.unchanged_since(oldest, &entry.slots)
     }
 
     /// Marks what a transaction changes. To be called before the view that shows
@@ -169,6 +212,16 @@ impl Cache {
 }
 
 impl Entry {
+    /// The decision.
+    pub fn decision(&self) -> &Arc<Decision> {
+        &self.decision
+    }
+
+    /// What is kept beside it, if it is known by the words of its question.
+    pub fn said(&self) -> Option<&Said> {
+        self.said.as_ref()
+    }
+
     /// Bytes, roughly. The policies are not the entry's: the snapshot has them.
     fn weight(&self) -> usize {
         let spilled = if self.slots.spilled() {
@@ -179,6 +232,7 @@ impl Entry {
         let footprint = size_of_val(self.decision.footprint().read());
         let policies = self.decision.policies.len() * size_of::<usize>();
         // Two allocations with their counts, and the cache's own bookkeeping.
-        size_of::<Self>() + size_of::<Decision>() + spilled + footprint + policies + 160
+        let said = self.said.as_ref().map_or(0, Said::weight);
+        size_of::<Self>() + size_of::<Decision>() + spilled + footprint + policies + said + 160
     }
 }

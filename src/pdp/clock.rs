@@ -45,19 +45,23 @@ impl Clock {
         })
     }
 
-    /// How long the time that [`Clock::now`] tells stays the same.
+    /// How long [`Clock::tick`] stays the same.
     pub fn left_of_tick(&self) -> Duration {
         let gone = self.millis().rem_euclid(self.resolution_millis);
         Duration::from_millis(u64::try_from(self.resolution_millis - gone).unwrap_or(0))
     }
 
-    /// The time rounded down to the resolution, as a Cedar `datetime`.
+    /// The time in milliseconds, rounded down to the resolution.
+    pub fn tick(&self) -> i64 {
+        let millis = self.millis();
+        millis - millis.rem_euclid(self.resolution_millis)
+    }
+
+    /// The time of a tick as a Cedar `datetime`.
     ///
     /// # Errors
     /// When Cedar cannot represent it.
-    pub fn now(&self) -> Result<Value, String> {
-        let millis = self.millis();
-        let millis = millis - millis.rem_euclid(self.resolution_millis);
+    pub fn at(&self, millis: i64) -> Result<Value, String> {
         if let Some(tick) = &*self.tick.load()
             && tick.millis == millis
         {

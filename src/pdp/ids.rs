@@ -18,6 +18,13 @@ impl fmt::Display for DecisionId {
     }
 }
 
+impl DecisionId {
+    /// The name as text, written into `place`.
+    pub fn write<'a>(&self, place: &'a mut [u8; 36]) -> &'a str {
+        self.0.hyphenated().encode_lower(place)
+    }
+}
+
 /// Makes names: time, a random part that tells processes apart, and a counter.
 ///
 /// A counter in place of fresh randomness costs nanoseconds and cannot collide

@@ -11,18 +11,29 @@ use cedar_policy_core::ast::Value;
 use equivalent::Equivalent;
 use smol_str::SmolStr;
 
+use super::words::Kept;
+use super::words::Words;
 use crate::engine::Query;
 use crate::engine::Snapshot;
 use crate::engine::access::ContextKeys;
 use crate::engine::packed::Writer;
 
-/// A query as it is kept: the parties, and the packed rest.
+/// What a decision is kept by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    principal: Arc<EntityUID>,
-    action: Arc<EntityUID>,
-    resource: Arc<EntityUID>,
-    rest: Box<[u8]>,
+pub enum Key {
+    /// What was asked: the parties, and the packed rest.
+    Asked {
+        /// Who asked.
+        principal: Arc<EntityUID>,
+        /// To do what.
+        action: Arc<EntityUID>,
+        /// To what.
+        resource: Arc<EntityUID>,
+        /// The packed rest.
+        rest: Box<[u8]>,
+    },
+    /// The words in which it was asked.
+    Words(Kept),
 }
 
 /// A query as it is looked up.
@@ -62,7 +73,7 @@ impl<'a> Asked<'a> {
 
     /// The key to keep it by.
     pub fn into_key(self) -> Key {
-        Key {
+        Key::Asked {
             principal: Arc::clone(&self.query.principal),
             action: Arc::clone(&self.query.action),
             resource: Arc::clone(&self.query.resource),
@@ -96,20 +107,35 @@ fn whole<'a>(
 }
 
 impl Key {
-    /// Bytes that it takes, roughly: ids and the packed rest.
+    /// Bytes that it takes, roughly: ids and the packed rest, or the words.
     pub fn weight(&self) -> usize {
-        let ids = [&self.principal, &self.resource].map(|uid| uid.eid().as_ref().len());
-        size_of::<Self>() + 2 * size_of::<EntityUID>() + ids[0] + ids[1] + self.rest.len()
+        let more = match self {
+            Self::Asked {
+                principal,
+                resource,
+                rest,
+                ..
+            } => {
+                let ids = [principal, resource].map(|uid| uid.eid().as_ref().len());
+                2 * size_of::<EntityUID>() + ids[0] + ids[1] + rest.len()
+            }
+            Self::Words(kept) => kept.weight(),
+        };
+        size_of::<Self>() + more
     }
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        hash(
-            [&self.principal, &self.action, &self.resource],
-            &self.rest,
-            state,
-        );
+        match self {
+            Self::Asked {
+                principal,
+                action,
+                resource,
+                rest,
+            } => hash([principal, action, resource], rest, state),
+            Self::Words(kept) => kept.words().hash(state),
+        }
     }
 }
 
@@ -122,6 +148,13 @@ impl Hash for Asked<'_> {
             ..
         } = self.query;
         hash([principal, action, resource], &self.rest, state);
+    }
+}
+
+impl Hash for Words<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.shared.map(|shared| &**shared).hash(state);
+        self.own.hash(state);
     }
 }
 
@@ -138,9 +171,19 @@ fn hash<H: Hasher>(parties: [&EntityUID; 3], rest: &[u8], state: &mut H) {
 
 impl Equivalent<Key> for Asked<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.query.principal == key.principal
-            && self.query.action == key.action
-            && self.query.resource == key.resource
-            && *self.rest == *key.rest
+        match key {
+            Key::Asked {
+                principal,
+                action,
+                resource,
+                rest,
+            } => {
+                self.query.principal == *principal
+                    && self.query.action == *action
+                    && self.query.resource == *resource
+                    && *self.rest == **rest
+            }
+            Key::Words(_) => false,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! gRPC: package `deodar.v1`, health, reflection.
 
 pub mod authorization;
+mod bytes;
 pub mod directory;
 mod directory_draft;
 mod directory_json;
@@ -15,6 +16,7 @@ pub mod status;
 pub mod value;
 pub mod value_out;
 pub mod wire;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,10 +39,10 @@ use super::phase::Phase;
 use crate::directory::Directory;
 use crate::pdp::Pdp;
 use crate::proto::DESCRIPTORS;
-use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
 use crate::proto::v1::directory_service_server::DirectoryServiceServer;
 use crate::proto::v1::policy_service_server::PolicyServiceServer;
 use authorization::Authorization;
+use bytes::AuthorizationOfBytes;
 use directory::Bounds;
 use directory::Directories;
 use policy::Policies;
@@ -140,12 +142,7 @@ impl Grpc {
             self.compress_above_bytes,
         );
         let authorization = authorization.with_directory(self.directory.clone());
-        let authorization = AuthorizationServiceServer::new(authorization)
-            .max_decoding_message_size(message_bytes_max)
-            .accept_compressed(CompressionEncoding::Gzip)
-            .accept_compressed(CompressionEncoding::Zstd)
-            .send_compressed(CompressionEncoding::Zstd)
-            .send_compressed(CompressionEncoding::Gzip);
+        let authorization = AuthorizationOfBytes::new(authorization, message_bytes_max);
         let directory = DirectoryServiceServer::new(self.directories())
             .max_decoding_message_size(message_bytes_max)
             .accept_compressed(CompressionEncoding::Gzip)

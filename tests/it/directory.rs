@@ -6,6 +6,7 @@ mod drafts;
 mod endings;
 mod facts;
 mod faulty;
+mod fitted;
 mod foreign;
 mod full;
 mod isolation;

@@ -40,6 +40,7 @@ mod served;
 mod support;
 mod tidy;
 mod witness;
+mod words;
 
 #[path = "../../xtask/src/devices.rs"]
 #[expect(dead_code, reason = "shared with xtask, which has a command line")]

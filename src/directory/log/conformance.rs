@@ -27,11 +27,26 @@ pub(super) fn suite(make: impl Fn() -> Box<dyn Log>) {
         readers_see_whole_batches_while_others_append,
         a_snapshot_does_not_hold_up_appends,
         recovery_of_a_sound_log_changes_nothing,
+        a_mark_stays_until_it_is_changed,
     ];
     for part in parts {
         part(&*make());
     }
     logs_have_names_of_their_own(&*make(), &*make());
+}
+
+fn a_mark_stays_until_it_is_changed(log: &dyn Log) {
+    assert_eq!(log.mark().unwrap(), None);
+    log.set_mark(None).unwrap();
+    for mark in [Some([1; 32]), Some([2; 32]), None, Some([3; 32])] {
+        log.set_mark(mark).unwrap();
+        assert_eq!(log.mark().unwrap(), mark);
+        let head = log.append(&bodies(log.head().sequence, 2)).unwrap();
+        log.put_snapshot(head, &mut std::iter::empty()).unwrap();
+        log.trim(head.sequence).unwrap();
+        assert_eq!(log.recover().unwrap(), head);
+        assert_eq!(log.mark().unwrap(), mark);
+    }
 }
 
 /// The bodies `from..from + count`, each telling its number.

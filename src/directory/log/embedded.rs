@@ -46,6 +46,7 @@ use super::Hash;
 use super::Head;
 use super::Log;
 use super::LogError;
+use super::Mark;
 use super::Snapshot;
 use super::check_place;
 use super::check_sizes;
@@ -298,6 +299,19 @@ impl Log for Embedded {
                 }
             }
         }
+    }
+
+    fn mark(&self) -> Result<Option<Mark>, LogError> {
+        self.call(tables::mark)
+    }
+
+    fn set_mark(&self, mark: Option<Mark>) -> Result<(), LogError> {
+        let _writing = self.writing.lock();
+        let result = self.call(|database| tables::set_mark(database, mark));
+        if result.is_err() {
+            self.has_failed.store(true, Ordering::Release);
+        }
+        result
     }
 
     fn recover(&self) -> Result<Head, LogError> {

@@ -11,6 +11,7 @@ use super::Head;
 use super::Log;
 use super::LogError;
 use super::LogId;
+use super::Mark;
 use super::Snapshot;
 use super::check_sizes;
 
@@ -31,6 +32,7 @@ struct State {
     entries: VecDeque<Entry>,
     /// The newest last.
     snapshots: Vec<(Head, Arc<[Vec<u8>]>)>,
+    mark: Option<Mark>,
 }
 
 impl Default for Memory {
@@ -42,6 +44,7 @@ impl Default for Memory {
                 head: base,
                 entries: VecDeque::new(),
                 snapshots: Vec::new(),
+                mark: None,
             }),
         }
     }
@@ -164,6 +167,15 @@ impl Log for Memory {
             state.base.sequence = entry.sequence;
             state.base.hash = entry.hash;
         }
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<Option<Mark>, LogError> {
+        Ok(self.state.lock().mark)
+    }
+
+    fn set_mark(&self, mark: Option<Mark>) -> Result<(), LogError> {
+        self.state.lock().mark = mark;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::task::Context;
 use std::task::Poll;
 
 use prost::Message;
+use prost::bytes::Bytes;
 use tokio::time::Sleep;
 use tokio_stream::Stream;
 use tonic::Extensions;
@@ -22,13 +23,18 @@ use super::status::Refusal;
 use super::status::WireError;
 use super::status::as_message;
 use super::wire;
+use super::written;
+use super::written::Came;
+use super::written::SentBatch;
+use super::written::SentQuestion;
+use super::written::of_stream;
 use crate::directory::Directory;
 use crate::identity::Caller;
 use crate::pdp::Pdp;
 use crate::pdp::Pinned;
+use crate::pdp::words::Recalled;
+use crate::pdp::words::Words;
 use crate::proto::v1;
-use crate::proto::v1::authorization_service_server::AuthorizationService;
-use crate::proto::v1::stream_authorize_response;
 use crate::serve::deadline::Deadline;
 use crate::serve::deadline::exceeded;
 use crate::serve::limits::Limits;
@@ -47,6 +53,21 @@ struct Asked {
     limits: Limits,
     /// Where revisions are waited for.
     directory: Option<Directory>,
+}
+
+/// What a question or a batch is answered on, and how its answers name it.
+struct Basis<'a> {
+    pinned: Pinned<'a>,
+    revisions: Vec<u8>,
+}
+
+impl<'a> Basis<'a> {
+    fn of(pinned: Pinned<'a>) -> Self {
+        Self {
+            revisions: written::revisions(pinned.active()),
+            pinned,
+        }
+    }
 }
 
 impl Authorization {
@@ -87,19 +108,22 @@ impl Asked {
     fn one(
         &self,
         caller: &Caller,
+        words: Option<Words<'_>>,
         request: v1::AuthorizeRequest,
-    ) -> Result<v1::AuthorizeResponse, Refusal> {
-        self.on(&self.pdp.pin()?, caller, &Shared::default(), request)
+    ) -> Result<Vec<u8>, Refusal> {
+        let basis = Basis::of(self.pdp.pin()?);
+        self.on(&basis, caller, &Shared::default(), words, request)
     }
 
     fn on(
         &self,
-        pinned: &Pinned<'_>,
+        basis: &Basis<'_>,
         caller: &Caller,
         shared: &Shared,
+        words: Option<Words<'_>>,
         request: v1::AuthorizeRequest,
-    ) -> Result<v1::AuthorizeResponse, Refusal> {
-        let answered = self.answer(pinned, caller, shared, request);
+    ) -> Result<Vec<u8>, Refusal> {
+        let answered = self.answer(basis, caller, shared, words, request);
         if answered.is_err() {
             self.pdp.counters().bad_question();
         }
@@ -108,23 +132,39 @@ impl Asked {
 
     fn answer(
         &self,
-        pinned: &Pinned<'_>,
+        basis: &Basis<'_>,
         caller: &Caller,
         shared: &Shared,
+        words: Option<Words<'_>>,
         request: v1::AuthorizeRequest,
-    ) -> Result<v1::AuthorizeResponse, Refusal> {
+    ) -> Result<Vec<u8>, Refusal> {
         if !request.at_least.is_empty() {
             let message = "is of the whole batch";
             return Err(WireError::new("at_least", message, "name it in `shared`").into());
         }
+        let Basis { pinned, revisions } = basis;
         let explain = request.explain;
         let parts = shared.parts(pinned.snapshot(), &self.limits, request)?;
-        let query = pinned.query(parts).map_err(WireError::from)?;
-        let answer = pinned.authorize(caller, &query).map_err(WireError::from)?;
-        let explanation = explain
-            .then(|| pinned.explain(&query).map_err(WireError::from))
-            .transpose()?;
-        Ok(wire::response(pinned.active(), &answer, explanation))
+        let question = pinned.question(parts).map_err(WireError::from)?;
+        let answered = pinned.authorize(caller, &question.query);
+        let answer = answered.map_err(WireError::from)?;
+        let lasting = written::lasting(&answer.decision);
+        let mut written = written::answer(&answer, &lasting, revisions);
+        if explain {
+            let explained = pinned.explain(&question.query);
+            written::explanation(explained.map_err(WireError::from)?, &mut written);
+        } else if let Some(words) = words {
+            pinned.remember(words, &question, &answer, lasting);
+        }
+        Ok(written)
+    }
+
+    /// The answer to a question that was asked in these words before.
+    fn recall(&self, caller: &Caller, words: Words<'_>) -> Option<Vec<u8>> {
+        let pinned = self.pdp.in_force().ok()?;
+        let Recalled { answer, written } = pinned.recall(caller, words)?;
+        let revisions = written::revisions(pinned.active());
+        Some(written::answer(&answer, &written, &revisions))
     }
 
     /// Answers every item on one snapshot. The deadline is looked at between
@@ -133,50 +173,53 @@ impl Asked {
         &self,
         caller: &Caller,
         deadline: Option<Deadline>,
-        request: v1::BatchAuthorizeRequest,
-    ) -> Result<v1::BatchAuthorizeResponse, Refusal> {
+        (sent, shared_words, shared): (SentBatch, Bytes, v1::AuthorizeRequest),
+    ) -> Result<Vec<u8>, Refusal> {
         let limit = self.limits.batch_items_max;
-        if request.items.len() > limit {
+        if sent.items.len() > limit {
             return Err(WireError::too_much("items", "items", limit, "batch_items_max").into());
         }
-        let shared = request.shared.unwrap_or_default();
         wire::store(&shared.store)?;
-        let pinned = self.pdp.pin()?;
+        let basis = Basis::of(self.pdp.pin()?);
+        let Basis { pinned, revisions } = &basis;
         let explain = shared.explain;
-        let shared = Shared::new(pinned.snapshot(), &self.limits, shared);
-        let mut items = Vec::with_capacity(request.items.len());
-        for mut item in request.items {
+        let shared_words: Arc<[u8]> = Arc::from(&*shared_words);
+        let mut unread = Some(shared);
+        let mut read = None;
+        let mut answers = Vec::with_capacity(sent.items.len() * 512);
+        for own in &sent.items {
             if let Some(deadline) = deadline {
                 deadline.check().map_err(Refusal::Late)?;
             }
-            item.explain |= explain;
-            let answered = self.on(&pinned, caller, &shared, item);
-            items.push(v1::BatchAuthorizeItem {
-                result: Some(match answered {
-                    Ok(response) => v1::batch_authorize_item::Result::Response(response),
-                    Err(refusal) => v1::batch_authorize_item::Result::Error(as_message(refusal)),
-                }),
+            let words = (!explain).then_some(Words {
+                shared: Some(&shared_words),
+                own,
             });
+            if let Some(recalled) = words.and_then(|words| pinned.recall(caller, words)) {
+                let Recalled { answer, written } = &recalled;
+                let answer = written::answer(answer, written, revisions);
+                written::item(&Came::Response(answer), &mut answers);
+                continue;
+            }
+            let shared = read.get_or_insert_with(|| {
+                let unread = unread.take().unwrap_or_default();
+                Shared::new(pinned.snapshot(), &self.limits, unread)
+            });
+            let decoded = written::decoded(own.clone());
+            let mut item: v1::AuthorizeRequest = decoded.map_err(Refusal::Undecoded)?;
+            item.explain |= explain;
+            let came = came(self.on(&basis, caller, shared, words, item));
+            written::item(&came, &mut answers);
         }
-        Ok(v1::BatchAuthorizeResponse { items })
+        Ok(answers)
     }
+}
 
-    fn streamed(
-        &self,
-        caller: &Caller,
-        asked: v1::StreamAuthorizeRequest,
-    ) -> v1::StreamAuthorizeResponse {
-        let answered = match asked.request {
-            Some(request) => self.one(caller, request),
-            None => Err(WireError::new("request", "is missing", "it is required").into()),
-        };
-        v1::StreamAuthorizeResponse {
-            correlation_id: asked.correlation_id,
-            result: Some(match answered {
-                Ok(response) => stream_authorize_response::Result::Response(response),
-                Err(refusal) => stream_authorize_response::Result::Error(as_message(refusal)),
-            }),
-        }
+/// An answer or the lack of one, encoded.
+fn came(answered: Result<Vec<u8>, Refusal>) -> Came {
+    match answered {
+        Ok(response) => Came::Response(response),
+        Err(refusal) => Came::Error(as_message(refusal).encode_to_vec()),
     }
 }
 
@@ -185,50 +228,68 @@ pub(super) fn caller(extensions: &Extensions) -> Caller {
     extensions.get().cloned().unwrap_or(Caller::Local)
 }
 
-#[tonic::async_trait]
-impl AuthorizationService for Authorization {
-    async fn authorize(
+impl Authorization {
+    /// Answers an `AuthorizeRequest` with an `AuthorizeResponse`, both encoded.
+    ///
+    /// # Errors
+    /// As the service.
+    pub async fn authorize_bytes(
         &self,
-        request: Request<v1::AuthorizeRequest>,
-    ) -> Result<Response<v1::AuthorizeResponse>, Status> {
-        let (metadata, extensions, mut message) = request.into_parts();
+        request: Request<Bytes>,
+    ) -> Result<Response<Vec<u8>>, Status> {
+        let (metadata, extensions, sent) = request.into_parts();
+        let caller = caller(&extensions);
+        let own = sent.clone();
+        let words = Words {
+            shared: None,
+            own: &own,
+        };
+        if let Some(answer) = self.asked.recall(&caller, words) {
+            return Ok(self.compressed(&metadata, answer));
+        }
+        let mut message: v1::AuthorizeRequest = written::decoded(sent)?;
+        let mut words = Some(words);
         if !message.at_least.is_empty() {
             let at_least = std::mem::take(&mut message.at_least);
             let deadline = extensions.get().copied();
             self.asked.reached(&at_least, deadline).await?;
+            // Who asks this again has to wait again.
+            words = None;
         }
-        let answer = self.asked.one(&caller(&extensions), message)?;
-        Ok(compressed_above(
-            self.compress_above_bytes,
-            &metadata,
-            answer,
-        ))
+        let answer = self.asked.one(&caller, words, message)?;
+        Ok(self.compressed(&metadata, answer))
     }
 
-    async fn batch_authorize(
+    /// Answers a `BatchAuthorizeRequest` with a `BatchAuthorizeResponse`, both
+    /// encoded.
+    ///
+    /// # Errors
+    /// As the service.
+    pub async fn batch_authorize_bytes(
         &self,
-        request: Request<v1::BatchAuthorizeRequest>,
-    ) -> Result<Response<v1::BatchAuthorizeResponse>, Status> {
+        request: Request<Bytes>,
+    ) -> Result<Response<Vec<u8>>, Status> {
         let (metadata, extensions, message) = request.into_parts();
         let deadline = extensions.get().copied();
-        let at_least = message.shared.as_ref().map(|shared| &*shared.at_least);
-        if let Some(at_least) = at_least.filter(|at_least| !at_least.is_empty()) {
-            self.asked.reached(at_least, deadline).await?;
+        let batch = SentBatch::new(&message)?;
+        if !batch.2.at_least.is_empty() {
+            self.asked.reached(&batch.2.at_least, deadline).await?;
         }
-        let answers = self.asked.batch(&caller(&extensions), deadline, message)?;
-        Ok(compressed_above(
-            self.compress_above_bytes,
-            &metadata,
-            answers,
-        ))
+        match self.asked.batch(&caller(&extensions), deadline, batch) {
+            Ok(answers) => Ok(self.compressed(&metadata, answers)),
+            Err(Refusal::Undecoded(status)) => Err(written::misread::<v1::BatchAuthorizeRequest>(
+                &message, status,
+            )),
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
-    type StreamAuthorizeStream = Answers;
-
-    async fn stream_authorize(
+    /// Answers each `StreamAuthorizeRequest` with a `StreamAuthorizeResponse`, both
+    /// encoded.
+    pub(super) fn stream_authorize_bytes(
         &self,
-        request: Request<Streaming<v1::StreamAuthorizeRequest>>,
-    ) -> Result<Response<Answers>, Status> {
+        request: Request<Streaming<Bytes>>,
+    ) -> Response<Answers> {
         let (_, extensions, questions) = request.into_parts();
         let deadline: Option<Deadline> = extensions.get().copied();
         let mut response = Response::new(Answers {
@@ -241,8 +302,43 @@ impl AuthorizationService for Authorization {
         });
         // Each answer of a stream is small: compressing it costs more than it saves.
         response.disable_compression();
-        Ok(response)
+        response
     }
+
+    fn compressed(&self, metadata: &MetadataMap, answer: Vec<u8>) -> Response<Vec<u8>> {
+        let length = answer.len();
+        compressed(self.compress_above_bytes, metadata, answer, |_| length)
+    }
+
+    /// As over the wire, for who has the message at hand.
+    ///
+    /// # Errors
+    /// As the service.
+    pub async fn authorize(
+        &self,
+        request: Request<v1::AuthorizeRequest>,
+    ) -> Result<Response<v1::AuthorizeResponse>, Status> {
+        let request = request.map(|message| message.encode_to_vec().into());
+        read(self.authorize_bytes(request).await?)
+    }
+
+    /// As over the wire, for who has the message at hand.
+    ///
+    /// # Errors
+    /// As the service.
+    pub async fn batch_authorize(
+        &self,
+        request: Request<v1::BatchAuthorizeRequest>,
+    ) -> Result<Response<v1::BatchAuthorizeResponse>, Status> {
+        let request = request.map(|message| message.encode_to_vec().into());
+        read(self.batch_authorize_bytes(request).await?)
+    }
+}
+
+fn read<M: Message + Default>(response: Response<Vec<u8>>) -> Result<Response<M>, Status> {
+    let (metadata, bytes, extensions) = response.into_parts();
+    let message = written::decoded(bytes.into())?;
+    Ok(Response::from_parts(metadata, message, extensions))
 }
 
 /// Compression is agreed for a call; answers that are not worth it opt out.
@@ -252,8 +348,17 @@ pub fn compressed_above<M: Message>(
     metadata: &MetadataMap,
     message: M,
 ) -> Response<M> {
+    compressed(above, metadata, message, M::encoded_len)
+}
+
+fn compressed<M>(
+    above: usize,
+    metadata: &MetadataMap,
+    message: M,
+    length: impl FnOnce(&M) -> usize,
+) -> Response<M> {
     let is_taken = metadata.contains_key("grpc-accept-encoding");
-    let is_worth_it = is_taken && above != 0 && message.encoded_len() >= above;
+    let is_worth_it = is_taken && above != 0 && length(&message) >= above;
     let mut response = Response::new(message);
     if !is_worth_it {
         response.disable_compression();
@@ -271,7 +376,7 @@ pub struct Answers {
     asked: Asked,
     caller: Caller,
     /// `None` once the stream has ended.
-    questions: Option<Streaming<v1::StreamAuthorizeRequest>>,
+    questions: Option<Streaming<Bytes>>,
     /// The answer to a question that waits for its revision.
     waiting: Option<Waiting>,
     deadline: Option<Deadline>,
@@ -279,7 +384,7 @@ pub struct Answers {
 }
 
 /// An answer that cannot be given yet.
-struct Waiting(Pin<Box<dyn Future<Output = v1::StreamAuthorizeResponse> + Send>>);
+struct Waiting(Pin<Box<dyn Future<Output = Vec<u8>> + Send>>);
 
 impl fmt::Debug for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -288,26 +393,56 @@ impl fmt::Debug for Waiting {
 }
 
 impl Answers {
+    /// Answers a question, unless it has to wait for its revision.
+    fn answer(&self, sent: &Bytes) -> Result<Result<Vec<u8>, Waiting>, Status> {
+        let SentQuestion {
+            correlation_id,
+            mut request,
+        } = written::decoded(sent.clone())?;
+        let Some(own) = written::joined(&mut request) else {
+            let missing = WireError::new("request", "is missing", "it is required");
+            return Ok(Ok(of_stream(correlation_id, &came(Err(missing.into())))));
+        };
+        let words = Words {
+            shared: None,
+            own: &own,
+        };
+        if let Some(answer) = self.asked.recall(&self.caller, words) {
+            return Ok(Ok(of_stream(correlation_id, &Came::Response(answer))));
+        }
+        let decoded = written::decoded(own.clone());
+        let mut request: v1::AuthorizeRequest = decoded
+            .map_err(|status| written::misread::<v1::StreamAuthorizeRequest>(sent, status))?;
+        let at_least = std::mem::take(&mut request.at_least);
+        if at_least.is_empty() {
+            let answered = self.asked.one(&self.caller, Some(words), request);
+            Ok(Ok(of_stream(correlation_id, &came(answered))))
+        } else {
+            Ok(Err(self.wait(correlation_id, request, at_least)))
+        }
+    }
+
     /// The answer to a question, once its revision is reached.
-    fn wait(&self, question: v1::StreamAuthorizeRequest, at_least: String) -> Waiting {
+    fn wait(
+        &self,
+        correlation_id: u64,
+        question: v1::AuthorizeRequest,
+        at_least: String,
+    ) -> Waiting {
         let (asked, caller, deadline) = (self.asked.clone(), self.caller.clone(), self.deadline);
         Waiting(Box::pin(async move {
-            match asked.reached(&at_least, deadline).await {
-                Ok(()) => asked.streamed(&caller, question),
-                Err(refusal) => {
-                    let error = stream_authorize_response::Result::Error(as_message(refusal));
-                    v1::StreamAuthorizeResponse {
-                        correlation_id: question.correlation_id,
-                        result: Some(error),
-                    }
-                }
-            }
+            let answered = match asked.reached(&at_least, deadline).await {
+                // Who asks this again has to wait again: its words are not kept.
+                Ok(()) => asked.one(&caller, None, question),
+                Err(refusal) => Err(refusal),
+            };
+            of_stream(correlation_id, &came(answered))
         }))
     }
 }
 
 impl Stream for Answers {
-    type Item = Result<v1::StreamAuthorizeResponse, Status>;
+    type Item = Result<Vec<u8>, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -329,23 +464,24 @@ impl Stream for Answers {
         let Some(questions) = &mut this.questions else {
             return Poll::Ready(None);
         };
-        match Pin::new(questions).poll_next(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(mut question))) => {
-                let request = question.request.as_mut();
-                let at_least = request.map(|request| std::mem::take(&mut request.at_least));
-                match at_least.filter(|at_least| !at_least.is_empty()) {
-                    None => Poll::Ready(Some(Ok(this.asked.streamed(&this.caller, question)))),
-                    Some(at_least) => {
-                        this.waiting = Some(this.wait(question, at_least));
-                        // Polled at once, so that its waker is known.
-                        self.poll_next(context)
-                    }
-                }
-            }
-            Poll::Ready(end) => {
+        let answered = match std::task::ready!(Pin::new(questions).poll_next(context)) {
+            Some(Ok(question)) => this.answer(&question),
+            Some(Err(status)) => Err(status),
+            None => {
                 this.questions = None;
-                Poll::Ready(end.map(|fault| Err(fault.err().unwrap_or_else(exceeded))))
+                return Poll::Ready(None);
+            }
+        };
+        match answered {
+            Ok(Ok(answer)) => Poll::Ready(Some(Ok(answer))),
+            Ok(Err(waiting)) => {
+                this.waiting = Some(waiting);
+                // Polled at once, so that its waker is known.
+                self.poll_next(context)
+            }
+            Err(status) => {
+                this.questions = None;
+                Poll::Ready(Some(Err(status)))
             }
         }
     }

@@ -91,6 +91,8 @@ pub enum Refusal {
     NoStore(String),
     /// There is no such policy.
     NoPolicy(String),
+    /// The message is not one.
+    Undecoded(Status),
     /// The deadline passed.
     Late(Status),
     /// Nothing was written.
@@ -137,7 +139,7 @@ impl From<Refusal> for Status {
                 let message = format!("there is no policy `{id}`; see ListPolicies");
                 Self::with_error_details(Code::NotFound, message, info("POLICY_NOT_FOUND"))
             }
-            Refusal::Late(status) => status,
+            Refusal::Undecoded(status) | Refusal::Late(status) => status,
             Refusal::Write(error) => directory_status::of_write(&error),
             Refusal::Revision(field, error) => directory_status::of_revision(field, &error),
             Refusal::Log(error) => directory_status::of_log(&error),

@@ -14,6 +14,7 @@ use super::status::WireError;
 use super::value::Path;
 use super::value::Reader;
 use crate::engine::Cause;
+use crate::engine::Decision;
 use crate::engine::Outcome;
 use crate::engine::Permit;
 use crate::engine::Snapshot;
@@ -153,25 +154,33 @@ fn entity(
     ))
 }
 
-/// Writes an answer.
-pub fn response(
-    active: &Active,
-    answer: &Answer,
-    explanation: Option<Explanation>,
-) -> v1::AuthorizeResponse {
-    let decision = &answer.decision;
-    let (written, cause) = match decision.outcome() {
+/// Allow or deny, and why.
+pub(super) fn outcome(decision: &Decision) -> (v1::Decision, v1::DenyCause) {
+    match decision.outcome() {
         Outcome::Allow(permit) => (allow(permit), v1::DenyCause::Unspecified),
         Outcome::Deny(cause) => (v1::Decision::Deny, deny_cause(*cause)),
-    };
+    }
+}
+
+/// What was in force.
+pub(super) fn revisions(active: &Active) -> v1::Revisions {
+    v1::Revisions {
+        policy: active.policies.revision.clone(),
+        directory: active.view.revision().to_string(),
+    }
+}
+
+/// How long the caller may keep an answer, if it may.
+pub(super) fn keep_for(answer: &Answer) -> Option<prost_types::Duration> {
+    (!answer.keep_for.is_zero())
+        .then(|| prost_types::Duration::try_from(answer.keep_for).ok())
+        .flatten()
+}
+
+/// The part of an answer that says what follows from the policies that made it,
+/// without them.
+pub(super) fn consequences(decision: &Decision) -> v1::AuthorizeResponse {
     v1::AuthorizeResponse {
-        decision: written.into(),
-        decision_id: answer.id.to_string(),
-        policies: decision
-            .policies
-            .iter()
-            .map(|info| policy_ref(info))
-            .collect(),
         errors: decision
             .errors
             .iter()
@@ -188,16 +197,7 @@ pub fn response(
             })
             .collect(),
         advice: decision.advice().map(str::to_owned).collect(),
-        cause: cause.into(),
-        revisions: Some(v1::Revisions {
-            policy: active.policies.revision.clone(),
-            directory: active.view.revision().to_string(),
-        }),
-        keep_for: (!answer.keep_for.is_zero())
-            .then(|| prost_types::Duration::try_from(answer.keep_for).ok())
-            .flatten(),
-        cached: answer.cached,
-        explanation: explanation.map(write_explanation),
+        ..v1::AuthorizeResponse::default()
     }
 }
 
@@ -242,7 +242,7 @@ pub fn policy_ref(info: &PolicyInfo) -> v1::PolicyRef {
     }
 }
 
-fn write_explanation(explanation: Explanation) -> v1::Explanation {
+pub(super) fn write_explanation(explanation: Explanation) -> v1::Explanation {
     let near_miss = |miss: NearMiss| v1::NearMiss {
         policy: Some(policy_ref(&miss.policy)),
         condition: miss.condition,

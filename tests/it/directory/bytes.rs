@@ -10,6 +10,7 @@ use cedar_policy_core::ast::Value;
 use deodar::directory::apply::Application;
 use deodar::directory::codec;
 use deodar::directory::dump;
+use deodar::directory::log::LogError;
 use deodar::directory::operation::Membership;
 use deodar::directory::operation::Operation;
 use deodar::directory::operation::Patch;
@@ -17,6 +18,7 @@ use deodar::directory::operation::Precondition;
 use deodar::directory::operation::Put;
 use deodar::directory::operation::PutLink;
 use deodar::directory::operation::Transaction;
+use deodar::directory::restore::restore;
 use deodar::directory::state::State;
 use deodar::engine::packed::Reader;
 use deodar::engine::packed::Types;
@@ -213,8 +215,9 @@ fn damage(bytes: &mut Vec<u8>, (at, byte, kind): (usize, u8, u8)) {
     }
 }
 
-fn state(dice: &mut Dice) -> State {
-    let mut state = State::empty("test");
+/// What drafts make, and what their bytes make.
+fn states(dice: &mut Dice) -> [State; 2] {
+    let [mut state, mut repeated] = [State::empty("test"), State::empty("test")];
     let types = Types::default();
     let drafts = (0..40).map(|_| drafts::draft(dice, &Plain::default()));
     let drafts: Vec<_> = drafts::first().into_iter().chain(drafts).collect();
@@ -226,10 +229,30 @@ fn state(dice: &mut Dice) -> State {
                 sequence,
                 changes: Vec::new(),
             };
-            application.apply(operation).ok();
+            let is_applied = application.apply(operation).is_ok();
+            let bytes = codec::encode(&Transaction {
+                sequence,
+                millis: 0,
+                actor: SmolStr::default(),
+                preconditions: Vec::new(),
+                operations: vec![operation.clone()],
+            });
+            let mut application = Application {
+                state: &mut repeated,
+                types: &types,
+                sequence,
+                changes: Vec::new(),
+            };
+            for step in codec::steps(&bytes, &types).unwrap() {
+                assert_eq!(application.repeat(&step).is_ok(), is_applied);
+            }
         }
     }
-    state
+    [state, repeated]
+}
+
+fn chunks(state: &State) -> impl Iterator<Item = Result<Vec<u8>, LogError>> {
+    dump::dump(state).map(Ok)
 }
 
 proptest! {
@@ -290,12 +313,10 @@ proptest! {
     /// Seen to fail when `write_entity` leaves out the ends of memberships.
     #[test]
     fn a_state_is_restored_as_it_was(throws in vec(any::<u16>(), 1500), place in any::<(usize, u8, u8)>()) {
-        let state = state(&mut Dice::new(throws));
+        let [state, repeated] = states(&mut Dice::new(throws));
+        prop_assert_eq!(dump::digest(&repeated), dump::digest(&state));
         let types = Types::default();
-        let mut restored = State::empty("test");
-        for chunk in dump::dump(&state) {
-            dump::restore(&chunk, &types, &mut restored).unwrap();
-        }
+        let restored = restore(chunks(&state), &types).unwrap();
         prop_assert_eq!(dump::digest(&restored), dump::digest(&state));
         prop_assert!(state.view.len() > 3, "{}", state.view.len());
         prop_assert_eq!(restored.ordered(), state.ordered());
@@ -313,8 +334,11 @@ proptest! {
         }
         for mut chunk in dump::dump(&state) {
             damage(&mut chunk, place);
-            dump::restore(&chunk, &types, &mut State::empty("damaged")).ok();
+            restore(std::iter::once(Ok(chunk)), &types).ok();
         }
+        // Nothing may be there twice.
+        let twice = chunks(&state).chain(chunks(&state));
+        prop_assert!(restore(twice, &types).is_err());
     }
 }
 

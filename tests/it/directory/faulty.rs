@@ -5,6 +5,7 @@ use deodar::directory::log::Hash;
 use deodar::directory::log::Head;
 use deodar::directory::log::Log;
 use deodar::directory::log::LogError;
+use deodar::directory::log::Mark;
 use deodar::directory::log::Memory;
 use deodar::directory::log::Snapshot;
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ pub struct Fault {
     pub is_applied: bool,
     /// Of the one that fails the first entry was written all the same.
     pub is_begun: bool,
+    /// So many changes of the mark succeed; `None` is all.
+    pub marks: Option<usize>,
     /// So many recoveries fail after it.
     pub recoveries: usize,
     /// An append failed, and nobody has recovered yet.
@@ -118,6 +121,29 @@ impl Log for Faulty {
     fn trim(&self, through: u64) -> Result<(), LogError> {
         self.check()?;
         self.log.trim(through)
+    }
+
+    fn mark(&self) -> Result<Option<Mark>, LogError> {
+        self.check()?;
+        self.log.mark()
+    }
+
+    fn set_mark(&self, mark: Option<Mark>) -> Result<(), LogError> {
+        self.check()?;
+        let mut fault = self.fault.lock();
+        match &mut fault.marks {
+            Some(0) => {
+                if fault.is_applied {
+                    self.log.set_mark(mark)?;
+                }
+                fault.marks = None;
+                fault.is_unknown = true;
+                return Err(full());
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        self.log.set_mark(mark)
     }
 
     fn recover(&self) -> Result<Head, LogError> {

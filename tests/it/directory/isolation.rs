@@ -13,7 +13,6 @@ use deodar::directory::operation::Operation;
 use deodar::engine::named::Probe;
 use deodar::pdp::Pdp;
 use deodar::proto::v1;
-use deodar::proto::v1::authorization_service_server::AuthorizationService as _;
 use deodar::proto::v1::batch_authorize_item::Result as Item;
 use deodar::serve::Limits;
 use deodar::serve::grpc::authorization::Authorization;

@@ -96,7 +96,7 @@ fn a_newer_version_is_refused() {
     assert_eq!(
         refusal(folder.path()),
         [
-            "the directory cannot be opened: `FOLDER/log.redb` has format 7, and this release knows up to 1",
+            "the directory cannot be opened: `FOLDER/log.redb` has format 7, and this release knows up to 2",
             "run the release that wrote it, or a later one",
         ]
     );

@@ -12,7 +12,9 @@ use deodar::engine::Query;
 use deodar::engine::decide;
 use deodar::identity::Caller;
 use deodar::pdp::Pinned;
+use deodar::pdp::Question;
 use deodar::pdp::cache::CacheSettings;
+use deodar::pdp::words::Words;
 use proptest::prop_assert_eq;
 use proptest::proptest;
 
@@ -36,10 +38,24 @@ fn small(stamps: u32) -> CacheSettings {
 }
 
 /// The cached answer and the one that is made of what is pinned, if the question
-/// can be asked.
-fn both(pinned: &Pinned<'_>, query: &Query) -> Option<(Answer, Answer)> {
+/// can be asked. It is cached by its words, if it was asked in these before.
+fn both(pinned: &Pinned<'_>, query: &Query, words: usize) -> Option<(Answer, Answer)> {
     let made = decide(pinned.snapshot(), pinned.view(), query).ok()?;
+    let words = words.to_be_bytes();
+    let words = Words {
+        shared: None,
+        own: &words,
+    };
+    if let Some(recalled) = pinned.recall(&Caller::Local, words) {
+        let decision = recalled.answer.decision;
+        return Some((Answer::from(&*decision), Answer::from(&made)));
+    }
     let cached = pinned.authorize(&Caller::Local, query).unwrap();
+    let question = Question {
+        query: query.clone(),
+        tick: None,
+    };
+    pinned.remember(words, &question, &cached, Vec::new());
     Some((Answer::from(&*cached.decision), Answer::from(&made)))
 }
 
@@ -65,8 +81,9 @@ proptest! {
             }
             let pinned = changing.pdp.pin().unwrap();
             for _ in 0..4 {
-                let query = &queries[dice.below(queries.len())];
-                if let Some((cached, made)) = both(&pinned, query) {
+                let words = dice.below(queries.len());
+                let query = &queries[words];
+                if let Some((cached, made)) = both(&pinned, query, words) {
                     prop_assert_eq!(&cached, &made);
                     if query.overlay.is_empty() && !is_strict {
                         prop_assert_eq!(&made, &by_cedar(&pinned, query));
@@ -143,8 +160,8 @@ fn cached_is_uncached_under_concurrent_writes() {
                         let pinned = pdp.pin().unwrap();
                         for _ in 0..8 {
                             at += 1;
-                            let query = &queries[at % queries.len()];
-                            if let Some((cached, made)) = both(&pinned, query) {
+                            let words = at % queries.len();
+                            if let Some((cached, made)) = both(&pinned, &queries[words], words) {
                                 assert_eq!(cached, made, "seed {seed}");
                             }
                         }

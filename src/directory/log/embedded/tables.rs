@@ -17,16 +17,19 @@ use crate::directory::log::Hash;
 use crate::directory::log::Head;
 use crate::directory::log::LogError;
 use crate::directory::log::LogId;
+use crate::directory::log::Mark;
 
 /// The format written here. A change that an older release would misread takes
-/// the next number.
-pub(super) const FORMAT: u64 = 1;
+/// the next number. Format 1 had no mark: a release that does not know it would
+/// append and leave it be.
+pub(super) const FORMAT: u64 = 2;
 
 /// From sequence to hash (32 bytes) and body.
 pub(super) const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 
 /// `format` (64-bit big-endian), `log` (16 bytes), and two places (sequence,
-/// hash): `base` before the first entry that is still there, and `head`.
+/// hash): `base` before the first entry that is still there, and `head`. `mark`
+/// (32 bytes) is what was noted of them, if anything.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
 /// From where to where the entries go.
@@ -204,6 +207,28 @@ pub(super) fn hash_at(
         },
     )?;
     Ok(entries.first().map(|entry| entry.hash))
+}
+
+/// What was noted of the entries.
+pub(super) fn mark(database: &Database) -> Result<Option<Mark>, Fault> {
+    let meta = database.begin_read()?.open_table(META)?;
+    let found = meta.get("mark")?;
+    Ok(found.and_then(|value| value.value().try_into().ok()))
+}
+
+/// Notes something of the entries, durable when it returns.
+pub(super) fn set_mark(database: &Database, mark: Option<Mark>) -> Result<(), Fault> {
+    let transaction = begin(database)?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        // The store may be of a release that knew no marks.
+        meta.insert("format", FORMAT.to_be_bytes().as_slice())?;
+        match mark {
+            Some(mark) => meta.insert("mark", mark.as_slice())?,
+            None => meta.remove("mark")?,
+        };
+    }
+    Ok(transaction.commit()?)
 }
 
 /// Drops the entries up to `through`, which is within the bounds, and returns

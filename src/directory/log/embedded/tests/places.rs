@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use redb::Database;
+use redb::ReadableDatabase as _;
 
 use super::append;
 use super::put_snapshot;
@@ -78,6 +79,38 @@ fn a_newer_format_is_refused() {
         matches!(error, LogError::Newer { found, .. } if found == tables::FORMAT + 1),
         "{error}"
     );
+}
+
+/// Seen to fail when a mark leaves the format as it was.
+#[test]
+fn a_store_of_before_the_mark_is_taken_and_made_new_by_it() {
+    let directory = super::fresh();
+    let log = Embedded::open(directory.path()).unwrap();
+    append(&log, 0, 1);
+    let head = log.head();
+    drop(log);
+    let path = directory.path().join("log.redb");
+    let database = Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut meta = transaction.open_table(tables::META).unwrap();
+        meta.insert("format", 1_u64.to_be_bytes().as_slice())
+            .unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+    let log = Embedded::open(directory.path()).unwrap();
+    assert_eq!((log.head(), log.mark().unwrap()), (head, None));
+    log.set_mark(Some([7; 32])).unwrap();
+    drop(log);
+    let log = Embedded::open(directory.path()).unwrap();
+    assert_eq!((log.head(), log.mark().unwrap()), (head, Some([7; 32])));
+    drop(log);
+    let database = Database::open(&path).unwrap();
+    let meta = database.begin_read().unwrap();
+    let meta = meta.open_table(tables::META).unwrap();
+    let format = meta.get("format").unwrap().unwrap();
+    assert_eq!(format.value(), tables::FORMAT.to_be_bytes());
 }
 
 #[test]
