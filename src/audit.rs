@@ -14,18 +14,22 @@
 
 pub mod counters;
 pub mod error;
+pub mod facts;
 pub mod fault;
 pub mod files;
+pub mod filter;
 mod folder;
 pub mod line;
 mod lines;
 pub mod options;
+pub mod query;
 mod queue;
 pub mod read;
 pub mod record;
 mod segment;
 pub mod sink;
 mod start;
+pub mod stats;
 pub mod submitted;
 mod sweep;
 mod trouble;
@@ -41,6 +45,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use self::queue::Queue;
 use self::sweep::Sweeper;
@@ -99,6 +104,7 @@ impl Audit {
         events::audit_opened(&name, start.segments, start.next);
         let queue = Arc::new(Queue::new(&options));
         queue.tallies.durable_seq.set(start.next - 1);
+        queue.durable.send_replace(start.next - 1);
         for repair in start.repairs.drain(..) {
             // Nobody waits: the flush of whoever asks comes behind it.
             drop(queue.submit_own(options.time.millis(), repair.into()));
@@ -158,6 +164,12 @@ impl Audit {
     /// As [`Audit::flush`].
     pub fn flush_blocking(&self) -> Result<(), NotDurable> {
         self.shared.queue.flush().wait()
+    }
+
+    /// The number of the last record that is durable, as it grows: all up to it
+    /// can be read from the files.
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.shared.queue.durable.subscribe()
     }
 
     /// How it fares.
