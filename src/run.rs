@@ -199,6 +199,7 @@ impl Server {
             let grpc = Grpc {
                 pdp: Arc::clone(&pdp),
                 directory: directory.clone(),
+                audit: None,
                 phase: follower.clone(),
                 limits: config.limits,
                 directory_limits: config.directory.limits,
