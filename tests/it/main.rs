@@ -18,6 +18,7 @@
     reason = "a failed test may panic, and says what it skipped"
 )]
 
+mod audit_service;
 mod cases;
 mod cli;
 mod compile_faults;
