@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use prost::Message as _;
 
 const PROTOS: &[&str] = &[
+    "deodar/v1/audit.proto",
     "deodar/v1/authorization.proto",
     "deodar/v1/directory.proto",
     "deodar/v1/policy.proto",

@@ -15,13 +15,16 @@
 pub mod counters;
 pub mod decision;
 pub mod error;
+pub mod facts;
 pub mod fault;
 pub mod files;
+pub mod filter;
 mod folder;
 pub mod json;
 pub mod line;
 mod lines;
 pub mod options;
+pub mod query;
 mod queue;
 pub mod read;
 pub mod record;
@@ -30,6 +33,7 @@ pub mod replay;
 mod segment;
 pub mod sink;
 mod start;
+pub mod stats;
 pub mod submitted;
 mod sweep;
 mod trouble;
@@ -44,6 +48,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use self::queue::Queue;
 use self::start::Lock;
@@ -103,6 +108,7 @@ impl Audit {
         events::audit_opened(&name, start.segments, start.next);
         let queue = Arc::new(Queue::new(&options));
         queue.tallies.durable_seq.set(start.next - 1);
+        queue.durable.send_replace(start.next - 1);
         if let Some(repair) = start.repair.take() {
             // Nobody waits: the flush of whoever asks comes behind it.
             drop(queue.submit_own(options.time.millis(), repair.into()));
@@ -168,6 +174,12 @@ impl Audit {
     /// As [`Audit::flush`].
     pub fn flush_blocking(&self) -> Result<(), NotDurable> {
         self.shared.queue.flush().wait()
+    }
+
+    /// The number of the last record that is durable, as it grows: all up to it
+    /// can be read from the files.
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.shared.queue.durable.subscribe()
     }
 
     /// How it fares.

@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod args;
+pub mod audit;
 pub mod check;
 pub mod completions;
 pub mod config;
@@ -57,6 +58,7 @@ pub fn run() -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Directory(args) => directory::run(&args),
+        Verb::Audit(args) => audit::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Completions(args) => completions::run(&args),

@@ -42,6 +42,7 @@ use crate::audit::Mode;
 use crate::audit::Overflow;
 use crate::audit::redact::Rule;
 use crate::pdp::cache::CacheSettings;
+use crate::serve::AuditLimits;
 use crate::serve::DirectoryLimits;
 use crate::serve::Limits;
 use crate::source;
@@ -132,6 +133,8 @@ pub struct Audit {
     pub redact: Vec<Rule>,
     /// The file with the key of hashes.
     pub redact_key_file: Option<PathBuf>,
+    /// What callers may read of it; `None` is nothing.
+    pub readable: Option<AuditLimits>,
 }
 
 /// Where entities and links are kept, and how many.

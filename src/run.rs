@@ -225,6 +225,7 @@ impl Server {
             let grpc = Grpc {
                 pdp: Arc::clone(&pdp),
                 directory: directory.clone(),
+                audit: recording.reading(&config.audit),
                 phase: follower.clone(),
                 limits: config.limits,
                 directory_limits: config.directory.limits,

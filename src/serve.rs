@@ -11,6 +11,7 @@ pub mod limits;
 pub mod listen;
 pub mod phase;
 
+pub use limits::AuditLimits;
 pub use limits::DirectoryLimits;
 pub use limits::Limits;
 pub use phase::Phase;

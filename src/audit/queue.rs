@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use parking_lot::MutexGuard;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::counters::Tallies;
@@ -101,6 +102,8 @@ pub(super) struct Queue {
     mode: Mode,
     overflow: Overflow,
     pub(super) tallies: Tallies,
+    /// The last record that is durable; told after each sync.
+    pub(super) durable: watch::Sender<u64>,
 }
 
 impl Queue {
@@ -114,6 +117,7 @@ impl Queue {
             mode: options.mode,
             overflow: options.overflow,
             tallies: Tallies::default(),
+            durable: watch::Sender::new(0),
         }
     }
 

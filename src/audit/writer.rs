@@ -352,6 +352,7 @@ impl Writer {
         tallies.bytes.add(self.segment.pending().len() as u64);
         tallies.syncs.add(1);
         tallies.durable_seq.set(self.next - 1);
+        self.queue.durable.send_replace(self.next - 1);
         self.settled = self.next;
         self.segment.settle();
         if let (Mode::Batched { window }, Some(since)) = (self.mode, self.queue.taken_since())

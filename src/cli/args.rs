@@ -9,6 +9,7 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
+use super::audit;
 use super::check;
 use super::completions;
 use super::config;
@@ -42,6 +43,7 @@ Examples:
       --action 'Action::\"read\"' --resource 'Doc::\"plan\"'
   deodar serve                      answer over gRPC on 127.0.0.1:8470
   deodar directory stats            what entities and links the server has
+  deodar audit tail                 what was decided last
   deodar config show                what is configured, and where each value comes from
 
 Exit codes: 0 yes, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies, 5 tests failed")]
@@ -67,6 +69,7 @@ pub enum Verb {
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
     Directory(directory::DirectoryArgs),
+    Audit(audit::AuditArgs),
     Validate(validate::ValidateArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),

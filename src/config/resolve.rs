@@ -36,6 +36,7 @@ use crate::audit::Mode;
 use crate::audit::Overflow;
 use crate::audit::redact::Rule;
 use crate::pdp::cache::CacheSettings;
+use crate::serve::AuditLimits;
 use crate::serve::DirectoryLimits;
 use crate::serve::Limits;
 use crate::source;
@@ -273,6 +274,11 @@ fn audit(r: &mut Reader) -> Audit {
         digests_entities: r.word("audit.entities") == "digest",
         redact,
         redact_key_file,
+        readable: r.flag("audit.readable").then(|| AuditLimits {
+            page_max: r.amount("audit.page_max"),
+            looked_at_max: r.number("audit.looked_at_max"),
+            tails_max: r.amount("audit.tails_max"),
+        }),
     }
 }
 

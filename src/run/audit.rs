@@ -34,6 +34,7 @@ use crate::directory::time::Time;
 use crate::engine::Fault;
 use crate::pdp::Pdp;
 use crate::pdp::recording::Recording;
+use crate::serve::grpc::audit::AuditReading;
 
 /// Faults of a refused revision that are recorded one by one.
 const FAULTS_MAX: usize = 20;
@@ -104,6 +105,15 @@ impl Recorder {
             Some(recording) => pdp.recorded(recording.clone()),
             None => pdp,
         }
+    }
+
+    /// What callers may read of the log.
+    pub(super) fn reading(&self, config: &config::Audit) -> Option<AuditReading> {
+        Some(AuditReading {
+            directory: config.path.clone()?,
+            durable: self.recording.as_ref()?.log.durable(),
+            limits: config.readable?,
+        })
     }
 
     /// Records what the operator set.

@@ -1,5 +1,9 @@
 //! gRPC: package `deodar.v1`, health, reflection.
 
+pub mod audit;
+mod audit_status;
+mod audit_tail;
+pub mod audit_wire;
 pub mod authorization;
 mod by;
 mod bytes;
@@ -40,8 +44,11 @@ use super::phase::Phase;
 use crate::directory::Directory;
 use crate::pdp::Pdp;
 use crate::proto::DESCRIPTORS;
+use crate::proto::v1::audit_service_server::AuditServiceServer;
 use crate::proto::v1::directory_service_server::DirectoryServiceServer;
 use crate::proto::v1::policy_service_server::PolicyServiceServer;
+use audit::AuditLog;
+use audit::AuditReading;
 use authorization::Authorization;
 use bytes::AuthorizationOfBytes;
 use directory::Bounds;
@@ -80,6 +87,8 @@ pub struct Grpc {
     pub pdp: Arc<Pdp>,
     /// The directory.
     pub directory: Directory,
+    /// The audit log, if one is kept that callers may read.
+    pub audit: Option<AuditReading>,
     /// The phase of the server.
     pub phase: Follower,
     /// What callers may ask for.
@@ -150,6 +159,11 @@ impl Grpc {
             .accept_compressed(CompressionEncoding::Zstd)
             .send_compressed(CompressionEncoding::Zstd)
             .send_compressed(CompressionEncoding::Gzip);
+        let audit = AuditLog::new(self.audit, self.phase.clone(), self.compress_above_bytes);
+        let audit = AuditServiceServer::new(audit)
+            .max_decoding_message_size(message_bytes_max)
+            .send_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Gzip);
         let policy = PolicyServiceServer::new(Policies::new(
             Arc::clone(&self.pdp),
             self.compress_above_bytes,
@@ -190,6 +204,7 @@ impl Grpc {
             })
             .add_service(authorization)
             .add_service(directory)
+            .add_service(audit)
             .add_service(policy)
             .add_service(health)
             .add_optional_service(v1)

@@ -66,3 +66,26 @@ impl Default for DirectoryLimits {
         }
     }
 }
+
+/// Limits on what callers may ask of the audit log. Each is a configuration key in
+/// `[audit]`, under its own name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditLimits {
+    /// Records in one page.
+    pub page_max: usize,
+    /// Records that are looked at for one page. The newest first, the segment in
+    /// which this is reached is read to its beginning.
+    pub looked_at_max: u64,
+    /// Tails at a time.
+    pub tails_max: usize,
+}
+
+impl Default for AuditLimits {
+    fn default() -> Self {
+        Self {
+            page_max: 1000,
+            looked_at_max: 100_000,
+            tails_max: 100,
+        }
+    }
+}

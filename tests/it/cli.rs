@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
+mod audit;
 mod check;
 mod command;
 mod config;

@@ -330,7 +330,9 @@ fn fill<'a, T, M: prost::Message>(
     None
 }
 
-fn heartbeat_interval(given: Option<prost_types::Duration>) -> Result<Duration, WireError> {
+pub(super) fn heartbeat_interval(
+    given: Option<prost_types::Duration>,
+) -> Result<Duration, WireError> {
     let Some(given) = given else {
         return Ok(HEARTBEAT_DEFAULT);
     };

@@ -140,7 +140,7 @@ fn heartbeat(sent: Revision, head: Revision) -> Event {
 }
 
 /// Ticks, the first of them after one interval.
-fn beats(interval: Duration) -> Interval {
+pub(super) fn beats(interval: Duration) -> Interval {
     let mut beats = tokio::time::interval_at(Instant::now() + interval, interval);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beats

@@ -19,6 +19,7 @@ fn help() {
       serve        Answer requests over gRPC
       check        Ask one question, and be told why
       directory    See and change the entities and links of a server
+      audit        Read and check the audit log
       validate     Find the mistakes in a policy directory
       config       Show the configuration, and what can be configured
       completions  Print the completions of a shell
@@ -47,6 +48,7 @@ fn help() {
           --action 'Action::"read"' --resource 'Doc::"plan"'
       deodar serve                      answer over gRPC on 127.0.0.1:8470
       deodar directory stats            what entities and links the server has
+      deodar audit tail                 what was decided last
       deodar config show                what is configured, and where each value comes from
 
     Exit codes: 0 yes, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies, 5 tests failed

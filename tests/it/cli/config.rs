@@ -66,6 +66,10 @@ fn every_value_is_shown_with_its_origin() {
     audit.entities                      record                      default
     audit.redact                        (none)                      default
     audit.redact_key_file               none                        default
+    audit.readable                      true                        default
+    audit.page_max                      1000                        default
+    audit.looked_at_max                 100000                      default
+    audit.tails_max                     100                         default
     decision.time_resolution            1s                          default
     decision.trust_caller_time          false                       default
     decision.keep_for                   0s                          default

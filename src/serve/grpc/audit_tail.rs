@@ -1,0 +1,241 @@
+//! A tail: the audit log from a record on, as it becomes durable and as fast as
+//! the caller takes it.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tonic::Status;
+
+use super::audit_status::unreadable;
+use super::audit_wire::record;
+use super::directory_room::Room;
+use super::directory_watch::beats;
+use crate::audit::ReadError;
+use crate::audit::filter::Filter;
+use crate::audit::read::Line;
+use crate::audit::read::Reader;
+use crate::audit::read::Since;
+use crate::proto::v1;
+use crate::proto::v1::tail_response::Event;
+use crate::serve::deadline::Deadline;
+use crate::serve::deadline::exceeded;
+use crate::serve::phase::Follower;
+use crate::serve::phase::Phase;
+
+/// Records that are looked at at a time.
+const LOOKED_AT_MAX: usize = 4096;
+/// Bytes of records that are taken from the log at a time.
+const READ_BYTES: usize = 1 << 20;
+/// Messages that wait for the caller to take them.
+const WAITING_MAX: usize = 4;
+/// How long to wait for a file that is behind what is said to be durable.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What a tail answers with.
+pub(super) type Sent = Result<v1::TailResponse, Status>;
+
+/// Where a tail starts.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// With this record.
+    Seq(u64),
+    /// Behind this record, when these are sent.
+    After(u64, Vec<Line>),
+}
+
+/// A tail under way.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) directory: PathBuf,
+    pub(super) durable: watch::Receiver<u64>,
+    pub(super) filter: Arc<Filter>,
+    pub(super) room: Arc<Room>,
+    pub(super) interval: Duration,
+    pub(super) phase: Follower,
+    pub(super) deadline: Option<Deadline>,
+    /// The place of the tail among all that there may be.
+    pub(super) _seat: OwnedSemaphorePermit,
+}
+
+/// The caller has gone, or was told why the tail ends.
+struct Over;
+
+type Ending = Pin<Box<dyn Future<Output = Status> + Send>>;
+
+/// Where the log is read.
+struct Place {
+    reader: Reader,
+    looked_at: u64,
+}
+
+impl Tail {
+    /// Starts it; it ends when what is returned is dropped.
+    ///
+    /// # Errors
+    /// When the log cannot be read from there.
+    pub(super) async fn start(self, start: Start) -> Result<mpsc::Receiver<Sent>, Status> {
+        let (next, latest) = match start {
+            Start::Seq(seq) => (seq, Vec::new()),
+            Start::After(seq, latest) => (seq + 1, latest),
+        };
+        let directory = self.directory.clone();
+        let open = move || Reader::open(&directory, Since::Seq(next));
+        let reader = self.room.run(open).await?;
+        let place = Place {
+            reader: reader.map_err(|error| unreadable(&error))?,
+            looked_at: next - 1,
+        };
+        let (into, from) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(async move {
+            let mut ending: Ending = Box::pin(ending(self.phase.clone(), self.deadline));
+            // Whoever is gone needs no answer.
+            self.run(place, latest, &into, &mut ending).await.err();
+        });
+        Ok(from)
+    }
+
+    async fn run(
+        mut self,
+        mut place: Place,
+        latest: Vec<Line>,
+        into: &mpsc::Sender<Sent>,
+        ending: &mut Ending,
+    ) -> Result<(), Over> {
+        for line in latest {
+            send(into, ending, Event::Record(record(line))).await?;
+        }
+        let mut beats = beats(self.interval);
+        let mut is_told = false;
+        loop {
+            let durable = *self.durable.borrow_and_update();
+            if place.looked_at < durable {
+                place = self.catch_up(place, durable, into, ending).await?;
+                continue;
+            }
+            if !is_told {
+                is_told = true;
+                send(into, ending, heartbeat(place.looked_at, durable)).await?;
+            }
+            tokio::select! {
+                biased;
+                () = into.closed() => return Err(Over),
+                status = &mut *ending => return end(into, status).await,
+                changed = self.durable.changed() => if changed.is_err() {
+                    return end(into, leaving()).await;
+                },
+                _ = beats.tick() => {
+                    send(into, ending, heartbeat(place.looked_at, durable)).await?;
+                }
+            }
+        }
+    }
+
+    async fn catch_up(
+        &self,
+        place: Place,
+        durable: u64,
+        into: &mpsc::Sender<Sent>,
+        ending: &mut Ending,
+    ) -> Result<Place, Over> {
+        let filter = Arc::clone(&self.filter);
+        let before = place.looked_at;
+        let read = move || place.read(durable, &filter);
+        let (place, found, fault) = match self.room.run(read).await {
+            Ok(read) => read,
+            Err(lost) => {
+                end(into, lost.into()).await?;
+                return Err(Over);
+            }
+        };
+        for line in found {
+            send(into, ending, Event::Record(record(line))).await?;
+        }
+        if let Some(error) = fault {
+            end(into, unreadable(&error)).await?;
+            return Err(Over);
+        }
+        if place.looked_at == before {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(place)
+    }
+}
+
+impl Place {
+    /// Reads on, to what is durable at most; blocks.
+    fn read(mut self, durable: u64, filter: &Filter) -> (Self, Vec<Line>, Option<ReadError>) {
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        for _ in 0..LOOKED_AT_MAX {
+            if self.looked_at >= durable || bytes >= READ_BYTES {
+                break;
+            }
+            match self.reader.next() {
+                None => break,
+                Some(Err(error)) => return (self, found, Some(error)),
+                Some(Ok(line)) => {
+                    self.looked_at = line.seq;
+                    if filter.matches(&line) {
+                        bytes += line.text.len();
+                        found.push(line);
+                    }
+                }
+            }
+        }
+        (self, found, None)
+    }
+}
+
+fn heartbeat(looked_at: u64, durable: u64) -> Event {
+    // A start ahead of the log has looked at nothing behind it.
+    let looked_at = looked_at.min(durable);
+    Event::Heartbeat(v1::TailHeartbeat { looked_at, durable })
+}
+
+async fn send(into: &mpsc::Sender<Sent>, ending: &mut Ending, event: Event) -> Result<(), Over> {
+    let message = v1::TailResponse { event: Some(event) };
+    tokio::select! {
+        biased;
+        room = into.reserve() => match room {
+            Ok(room) => {
+                room.send(Ok(message));
+                Ok(())
+            }
+            Err(_) => Err(Over),
+        },
+        status = &mut *ending => {
+            end(into, status).await?;
+            Err(Over)
+        }
+    }
+}
+
+/// Tells why the tail ends, if the caller ever reads it.
+async fn end(into: &mpsc::Sender<Sent>, status: Status) -> Result<(), Over> {
+    into.send(Err(status)).await.map_err(|_| Over)
+}
+
+/// Waits for a reason to end that is not the caller's.
+async fn ending(mut phase: Follower, deadline: Option<Deadline>) -> Status {
+    let late = async {
+        match deadline {
+            Some(Deadline(at)) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = phase.wait_for(|phase| *phase == Phase::Draining) => leaving(),
+        () = late => exceeded(),
+    }
+}
+
+fn leaving() -> Status {
+    Status::unavailable(
+        "the server is leaving; tail another, or this one again, after the last record that came",
+    )
+}
