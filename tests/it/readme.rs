@@ -159,3 +159,32 @@ fn what_is_shown_is_compared() {
     assert!(!is_as_shown(&shown(&["a", "b"]), "a\n"));
     assert!(!is_as_shown(&shown(&["a", "x"]), "a\nb\n"));
 }
+
+/// As printed, on a log of its own.
+#[test]
+fn the_guide_to_the_audit_log_can_be_followed() {
+    let text = std::fs::read_to_string(root().join("docs/audit.md")).unwrap();
+    let place = Place::new();
+    let log = place.0.path().join("audit");
+    let variables = [
+        ("DEODAR_DIRECTORY__PATH", "memory"),
+        ("DEODAR_AUDIT__MODE", "sync"),
+        ("DEODAR_AUDIT__PATH", log.to_str().unwrap()),
+    ];
+    let served = Served::start(place.0.path(), &root().join("policies"), &variables);
+    let shown = log.to_str().unwrap();
+    let mut ran = 0;
+    for example in examples(&text) {
+        let command = example.command.as_str();
+        let arguments = command.strip_prefix("cargo run --release -- ").unwrap();
+        let arguments = arguments.replace("deodar-data/audit", shown);
+        let (printed, errors) = run_with_errors(&arguments, &served.socket);
+        let printed = printed.replace(shown, "deodar-data/audit");
+        assert!(
+            is_as_shown(&example.shown, &printed),
+            "{command}\n{printed}{errors}"
+        );
+        ran += 1;
+    }
+    assert!(ran >= 8, "only {ran} commands ran");
+}
