@@ -26,6 +26,7 @@ use std::time::Duration;
 use cedar_policy_core::ast::Entity;
 use cedar_policy_core::ast::EntityUID;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::engine::Decision;
 use crate::engine::Query;
@@ -41,6 +42,8 @@ use crate::engine::scope::Atom;
 use crate::engine::stored::Second;
 use crate::identity::Caller;
 use crate::telemetry::Counters;
+use crate::telemetry::events;
+use crate::telemetry::events::Decided;
 use cache::Cache;
 use cache::CacheSettings;
 use cache::Found;
@@ -362,16 +365,15 @@ impl Pinned<'_> {
         cached: bool,
     ) -> Answer {
         let id = self.pdp.ids.next(self.pdp.clock.millis());
-        self.pdp.counters.decision(&decision);
-        tracing::debug!(
-            target: "deodar::decision",
-            %id,
-            %caller,
-            %action,
-            allow = decision.is_allow(),
+        let decided = Decided {
+            id,
+            caller,
+            action,
+            decision: &decision,
             cached,
-            "decided"
-        );
+        };
+        let of_action = self.active.policies.by_action().of(action);
+        events::decided(&self.pdp.counters, of_action, &decided);
         Answer {
             keep_for: self.keep_for(action, &decision),
             decision,
@@ -383,19 +385,26 @@ impl Pinned<'_> {
     /// From the cache, if it is there and good; and whether it was.
     fn decide(&self, query: &Query) -> Result<(Arc<Decision>, bool), AskError> {
         let Some(cache) = &self.pdp.cache else {
-            let decision = decide(self.snapshot(), self.view(), query)?;
-            return Ok((Arc::new(decision), false));
+            return Ok((self.evaluate(query)?, false));
         };
         let asked = match cache.find(self.active(), query) {
             Found::Hit(decision) => return Ok((decision, true)),
             Found::Miss(asked) => Some(asked),
             Found::Skip => None,
         };
-        let decision = Arc::new(decide(self.snapshot(), self.view(), query)?);
+        let decision = self.evaluate(query)?;
         if let Some(asked) = asked {
             cache.keep(self.active(), asked, &decision);
         }
         Ok((decision, false))
+    }
+
+    /// By the engine, and how long it took is counted.
+    fn evaluate(&self, query: &Query) -> Result<Arc<Decision>, AskError> {
+        let started = Instant::now();
+        let decision = decide(self.snapshot(), self.view(), query)?;
+        self.pdp.counters.decide().observe(started.elapsed());
+        Ok(Arc::new(decision))
     }
 
     /// Why a question is answered as it is.

@@ -35,8 +35,8 @@ use crate::serve::grpc::Grpc;
 use crate::serve::http;
 use crate::serve::listen::Incoming;
 use crate::serve::listen::Listener;
+use crate::serve::measured::Measured;
 use crate::serve::phase::Announcer;
-use crate::serve::phase::Follower;
 use crate::serve::phase::Phase;
 use crate::serve::phase::phases;
 use crate::source::Watch;
@@ -211,8 +211,13 @@ impl Server {
                 served.map_err(|error| RunError::Transport(error.to_string()))
             });
         }
+        let measured = Measured {
+            pdp: Arc::clone(&pdp),
+            directory: directory.clone(),
+            phase: follower,
+        };
         let http = match config.server.http {
-            Some(address) => Some(serve_http(address, &pdp, follower, &mut tasks).await?),
+            Some(address) => Some(serve_http(address, measured, &mut tasks).await?),
             None => None,
         };
         Ok(Self {
@@ -360,8 +365,7 @@ fn is_open(address: &SocketAddr) -> bool {
 
 async fn serve_http(
     address: SocketAddr,
-    pdp: &Arc<Pdp>,
-    mut phase: Follower,
+    measured: Measured,
     tasks: &mut JoinSet<Result<(), RunError>>,
 ) -> Result<SocketAddr, RunError> {
     let at = |error| RunError::Listen {
@@ -373,7 +377,8 @@ async fn serve_http(
     }
     let listener = TcpListener::bind(address).await.map_err(at)?;
     let bound = listener.local_addr().map_err(at)?;
-    let routes = http::routes(Arc::clone(pdp), phase.clone());
+    let mut phase = measured.phase.clone();
+    let routes = http::routes(measured);
     let draining = async move {
         phase.wait_for(|phase| *phase == Phase::Draining).await.ok();
     };

@@ -3,15 +3,60 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cedar_policy_core::ast::EntityUID;
+
 use super::counters::Counters;
+use super::metrics::actions::ActionCount;
+use super::metrics::directory::DirectoryCounters;
+use crate::engine::Decision;
 use crate::engine::Fault;
+use crate::identity::Caller;
+use crate::pdp::ids::DecisionId;
 
 /// At most so many faults of a refused revision are logged one by one.
 const FAULTS_LOGGED_MAX: usize = 20;
 
+/// A decision, and what is told of it.
+#[derive(Debug)]
+pub struct Decided<'a> {
+    /// Its name.
+    pub id: DecisionId,
+    /// Who asked.
+    pub caller: &'a Caller,
+    /// What was asked for.
+    pub action: &'a EntityUID,
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// Whether it came from the cache.
+    pub cached: bool,
+}
+
+/// A decision was made.
+pub fn decided(counters: &Counters, of_action: &ActionCount, decided: &Decided<'_>) {
+    let Decided {
+        id,
+        caller,
+        action,
+        decision,
+        cached,
+    } = *decided;
+    let allow = decision.is_allow();
+    counters.decision(decision, cached);
+    of_action.add(allow, cached);
+    tracing::debug!(
+        target: "deodar::decision",
+        %id,
+        %caller,
+        %action,
+        allow,
+        cached,
+        "decided"
+    );
+}
+
 /// Policies were put in force.
 pub fn policies_activated(counters: &Counters, revision: &str, policies: usize, took: Duration) {
-    counters.activation();
+    counters.activation(took);
     tracing::info!(revision, policies, ?took, "policies are in force");
 }
 
@@ -21,12 +66,14 @@ pub fn policies_rejected(
     revision: &str,
     faults: &[Fault],
     in_force: Option<&str>,
+    took: Duration,
 ) {
-    counters.rejection();
+    counters.rejection(took);
     tracing::error!(
         revision,
         in_force = in_force.unwrap_or("none"),
         faults = faults.len(),
+        ?took,
         "policies are refused; what was in force stays"
     );
     for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
@@ -55,12 +102,14 @@ pub fn directory_failed(error: &str) {
 }
 
 /// A snapshot of the directory was kept: the next start begins from it.
-pub fn directory_snapshot(sequence: u64) {
+pub fn directory_snapshot(counters: &DirectoryCounters, sequence: u64) {
+    counters.snapshot(true);
     tracing::info!(sequence, "a snapshot of the directory was kept");
 }
 
 /// A snapshot of the directory could not be kept; the next start takes longer.
-pub fn directory_snapshot_failed(error: &str) {
+pub fn directory_snapshot_failed(counters: &DirectoryCounters, error: &str) {
+    counters.snapshot(false);
     tracing::warn!(error, "a snapshot of the directory could not be kept");
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use deodar::serve::measured::Measured;
+use deodar::serve::phase::phases;
+use deodar::telemetry::metrics::table::METRICS;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tonic::Code;
@@ -142,6 +145,82 @@ async fn counters_are_shown_for_prometheus() {
         "{metrics}"
     );
     assert!(get(&running, "/other").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn every_metric_is_shown_with_labels_of_its_closed_lists() {
+    let running = Running::reference().await;
+    running
+        .authorization()
+        .authorize(deodar::proto::v1::AuthorizeRequest::default())
+        .await
+        .unwrap_err();
+    let shown = get(&running, "/metrics").await;
+    for metric in METRICS {
+        let line = format!("# TYPE {} ", metric.prometheus_name());
+        assert_eq!(shown.matches(&line).count(), 1, "{line}");
+    }
+    assert!(
+        shown.contains(
+            "rpc_server_call_duration_seconds_count{rpc_method=\"deodar.v1.AuthorizationService/Authorize\",rpc_system_name=\"grpc\",rpc_response_status_code=\"INVALID_ARGUMENT\"} 1\n"
+        ),
+        "{shown}"
+    );
+    let measured = Measured {
+        pdp: running.server.pdp.clone(),
+        directory: running.server.directory.clone(),
+        phase: phases().1,
+    };
+    let families = measured.families();
+    assert_eq!(families.len(), METRICS.len());
+    for (family, metric) in families.iter().zip(METRICS) {
+        assert_eq!(family.metric.name, metric.name);
+        for point in &family.points {
+            assert_eq!(point.labels.len(), metric.labels.len());
+            for (label, value) in metric.labels.iter().zip(&point.labels) {
+                assert!(label.takes(value), "{} {} {value}", metric.name, label.name);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_are_counted_when_they_end_and_made_up_methods_together() {
+    let running = Running::reference().await;
+    let questions = tokio_stream::iter([deodar::proto::v1::StreamAuthorizeRequest::default()]);
+    let answers = running.authorization().stream_authorize(questions).await;
+    let mut answers = answers.unwrap().into_inner();
+    while answers.message().await.unwrap().is_some() {}
+    let mut client = HealthClient::new(running.channel.clone());
+    let mut watch = client.watch(of("")).await.unwrap().into_inner();
+    watch.message().await.unwrap();
+    drop(watch);
+    let mut made_up = tonic::client::Grpc::new(running.channel.clone());
+    made_up.ready().await.unwrap();
+    let path = "/made.Up/Call".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckRequest>::default();
+    let request = tonic::Request::new(of(""));
+    made_up.unary(request, path, codec).await.unwrap_err();
+    // The end of the watch has to travel.
+    let expected = [
+        ("deodar.v1.AuthorizationService/StreamAuthorize", "OK"),
+        ("grpc.health.v1.Health/Watch", "CANCELLED"),
+        ("_OTHER", "UNIMPLEMENTED"),
+    ];
+    for (method, code) in expected {
+        let line = format!(
+            "_count{{rpc_method=\"{method}\",rpc_system_name=\"grpc\",rpc_response_status_code=\"{code}\"}} 1\n"
+        );
+        let mut shown = String::new();
+        for _ in 0..100 {
+            shown = get(&running, "/metrics").await;
+            if shown.contains(&line) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(shown.contains(&line), "{line}{shown}");
+    }
 }
 
 #[tokio::test]
