@@ -109,22 +109,24 @@ impl RunError {
 }
 
 /// Serves until SIGTERM or SIGINT, and then until the calls under way ended or
-/// the grace is over.
+/// the grace is over. At SIGHUP `reread` tells the filter of log lines anew.
 ///
 /// # Errors
 /// When it cannot start, or a listener fails as a whole.
-pub fn serve(config: Config) -> Result<(), RunError> {
+pub fn serve(config: Config, reread: impl Fn() -> Result<String, String>) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(RunError::System)?;
-    logs::start(log_format(config.log.format), &config.log.level).map_err(RunError::Log)?;
+    let format = log_format(config.log.format);
+    let level = logs::start(format, &config.log.level).map_err(RunError::Log)?;
     let served = runtime.block_on(async {
         let mut server = Server::start(config).await?;
         banner::show(&server);
         let asked = tokio::select! {
             signal = signal() => signal.map_err(RunError::System),
             failed = server.failed() => Err(failed),
+            error = follow_level(&level, &reread) => Err(RunError::System(error)),
         };
         events::draining(asked?);
         server.stop().await
@@ -471,6 +473,27 @@ fn ready_if(outcome: &Outcome, phase: &Announcer) {
             starts
         });
     }
+}
+
+/// Sets the level of log lines at every SIGHUP; ends only when there are no
+/// signals to be had.
+async fn follow_level(
+    level: &logs::Level,
+    reread: &impl Fn() -> Result<String, String>,
+) -> io::Error {
+    use tokio::signal::unix::SignalKind;
+    let mut hangups = match tokio::signal::unix::signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => return error,
+    };
+    while hangups.recv().await.is_some() {
+        let changed = reread().and_then(|filter| level.set(&filter).map(|()| filter));
+        match changed {
+            Ok(filter) => events::log_level_changed(&filter),
+            Err(error) => events::log_level_refused(&error),
+        }
+    }
+    io::Error::other("the system gives no more signals")
 }
 
 async fn signal() -> io::Result<&'static str> {

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use serde_json::json;
 
 use super::measured::Measured;
-use super::phase::Phase;
 use crate::telemetry::metrics::prometheus;
 
 /// The routes: `/livez`, `/readyz`, `/metrics`; anything else is not found.
@@ -21,16 +21,22 @@ pub fn routes(measured: Measured) -> Router {
 }
 
 async fn readyz(State(measured): State<Measured>) -> impl IntoResponse {
-    match *measured.phase.borrow() {
-        Phase::Ready => (StatusCode::OK, "ready\n"),
-        Phase::Starting => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: no policies are in force yet\n",
-        ),
-        Phase::Leaving | Phase::Draining => {
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n")
-        }
-    }
+    let reasons = measured.reasons();
+    let is_ready = reasons.is_empty();
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let reasons = reasons.iter().map(|reason| {
+        json!({
+            "what": reason.what,
+            "hint": reason.hint,
+        })
+    });
+    let body = json!({"ready": is_ready, "reasons": reasons.collect::<Vec<_>>()});
+    let body = format!("{body}\n");
+    (status, [(CONTENT_TYPE, "application/json")], body)
 }
 
 async fn metrics(State(measured): State<Measured>) -> impl IntoResponse {

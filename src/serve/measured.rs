@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use super::phase::Follower;
 use super::phase::Phase;
 use crate::directory::Directory;
+use crate::pdp::NotReady;
 use crate::pdp::Pdp;
 use crate::pdp::cache::Cache;
 use crate::telemetry;
@@ -26,11 +27,53 @@ pub struct Measured {
     pub phase: Follower,
 }
 
+/// Why questions are not answered now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// What is so.
+    pub what: String,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
 impl Measured {
+    /// Why questions are not answered; empty while they are.
+    pub fn reasons(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        let mut because = |what: String, hint| reasons.push(Reason { what, hint });
+        match self.pdp.in_force() {
+            Ok(_) => {}
+            Err(NotReady::NoPolicies) => {
+                because(
+                    NotReady::NoPolicies.to_string(),
+                    "mend the policies; `deodar validate DIR` and the log show the faults",
+                );
+                if let Some(rejected) = self.pdp.state().rejected() {
+                    let count = rejected.faults.len();
+                    because(
+                        format!("the policies are refused: {count} fault(s)"),
+                        "see `PolicyService/GetStatus` for each of them",
+                    );
+                }
+            }
+            Err(behind @ NotReady::Behind { .. }) => because(
+                behind.to_string(),
+                "look for the reason in the log: the disk of `directory.path` cannot be written",
+            ),
+        }
+        if let Phase::Leaving | Phase::Draining = *self.phase.borrow() {
+            because(
+                "the server is draining".to_owned(),
+                "ask another instance; this one ends",
+            );
+        }
+        reasons
+    }
+
     /// Every metric of the table, with its values now.
     pub fn families(&self) -> Vec<Family> {
         let mut families = telemetry::families(self.pdp.counters(), self.directory.counters());
-        let is_ready = *self.phase.borrow() == Phase::Ready && self.pdp.in_force().is_ok();
+        let is_ready = self.reasons().is_empty();
         let tip = self.directory.tip();
         let (entries, bytes) = self.pdp.cache().map_or((0, 0), Cache::size);
         let gauges = [

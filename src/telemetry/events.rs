@@ -172,6 +172,19 @@ pub fn accept_failed(error: &std::io::Error) {
     tracing::error!(%error, "cannot accept a connection, trying again");
 }
 
+/// Other log lines are written from now on.
+pub fn log_level_changed(level: &str) {
+    tracing::info!(level, "SIGHUP: `log.level` was read again");
+}
+
+/// The log lines stay as they were.
+pub fn log_level_refused(error: &str) {
+    tracing::error!(
+        error,
+        "SIGHUP: the configuration is refused, `log.level` stays; `deodar config show` shows the faults"
+    );
+}
+
 /// Draining has begun.
 pub fn draining(signal: &str) {
     tracing::info!(signal, "draining: no new work is taken");

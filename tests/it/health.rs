@@ -73,7 +73,16 @@ async fn bad_policies_at_the_start_are_waited_out_not_ready() {
         .unwrap()
         .into_inner();
     assert_eq!(policies.status(), ServingStatus::Serving);
-    assert!(get(&running, "/readyz").await.starts_with("HTTP/1.1 503"));
+    let answer = get(&running, "/readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["ready"], false);
+    assert_eq!(body["reasons"][0]["what"], "no policies are in force yet");
+    let hint = body["reasons"][0]["hint"].as_str().unwrap();
+    assert!(hint.contains("deodar validate"), "{hint}");
+    let what = body["reasons"][1]["what"].as_str().unwrap();
+    assert!(what.starts_with("the policies are refused"), "{what}");
     assert!(get(&running, "/livez").await.starts_with("HTTP/1.1 200"));
     let status = running
         .authorization()
@@ -88,7 +97,12 @@ async fn bad_policies_at_the_start_are_waited_out_not_ready() {
     .unwrap();
     let second = watch.message().await.unwrap().unwrap();
     assert_eq!(second.status(), ServingStatus::Serving);
-    assert!(get(&running, "/readyz").await.starts_with("HTTP/1.1 200"));
+    let answer = get(&running, "/readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        answer.ends_with("{\"ready\":true,\"reasons\":[]}\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
