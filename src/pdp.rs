@@ -44,6 +44,7 @@ use crate::identity::Caller;
 use crate::telemetry::Counters;
 use crate::telemetry::events;
 use crate::telemetry::events::Decided;
+use crate::telemetry::trace::Part;
 use cache::Cache;
 use cache::CacheSettings;
 use cache::Found;
@@ -370,6 +371,8 @@ impl Pinned<'_> {
             caller,
             action,
             decision: &decision,
+            policy_revision: &self.active.policies.revision,
+            directory_revision: self.view().revision(),
             cached,
         };
         let of_action = self.active.policies.by_action().of(action);
@@ -401,9 +404,11 @@ impl Pinned<'_> {
 
     /// By the engine, and how long it took is counted.
     fn evaluate(&self, query: &Query) -> Result<Arc<Decision>, AskError> {
+        let counters = &self.pdp.counters;
+        let _part = counters.tracer().map(|_| Part::begin("deodar.evaluate"));
         let started = Instant::now();
         let decision = decide(self.snapshot(), self.view(), query)?;
-        self.pdp.counters.decide().observe(started.elapsed());
+        counters.decide().observe(started.elapsed());
         Ok(Arc::new(decision))
     }
 

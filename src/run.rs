@@ -43,6 +43,8 @@ use crate::source::Watch;
 use crate::telemetry::Counters;
 use crate::telemetry::events;
 use crate::telemetry::logs;
+use crate::telemetry::otlp::Exporting;
+use crate::telemetry::otlp::Exports;
 use reload::Outcome;
 use reload::Reload;
 
@@ -119,9 +121,11 @@ pub fn serve(config: Config, reread: impl Fn() -> Result<String, String>) -> Res
         .build()
         .map_err(RunError::System)?;
     let format = log_format(config.log.format);
-    let level = logs::start(format, &config.log.level).map_err(RunError::Log)?;
+    let exports = exports(&config);
+    let started = logs::start(format, &config.log.level, exports.bridge());
+    let level = started.map_err(RunError::Log)?;
     let served = runtime.block_on(async {
-        let mut server = Server::start(config).await?;
+        let mut server = Server::start_with(config, exports).await?;
         banner::show(&server);
         let asked = tokio::select! {
             signal = signal() => signal.map_err(RunError::System),
@@ -151,6 +155,7 @@ pub struct Server {
     pub http: Option<SocketAddr>,
     phase: Announcer,
     tasks: JoinSet<Result<(), RunError>>,
+    exporting: Exporting,
     _control: Control,
 }
 
@@ -176,7 +181,17 @@ impl Server {
     /// When a listener cannot be bound, the directory cannot be watched, or the
     /// policies are bad and not watched.
     pub async fn start(config: Config) -> Result<Self, RunError> {
-        let counters = Arc::new(Counters::default());
+        let exports = exports(&config);
+        Self::start_with(config, exports).await
+    }
+
+    /// As [`Server::start`], with what is exported already collecting: log lines
+    /// are, from before there is a server.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(config: Config, exports: Exports) -> Result<Self, RunError> {
+        let counters = Arc::clone(exports.counters());
         let pdp = Arc::new(Pdp::new(
             settings(&config.decision),
             &config.cache,
@@ -218,6 +233,8 @@ impl Server {
             directory: directory.clone(),
             phase: follower,
         };
+        let to_export = measured.clone();
+        let exporting = exports.start(Box::new(move || to_export.families()));
         let http = match config.server.http {
             Some(address) => Some(serve_http(address, measured, &mut tasks).await?),
             None => None,
@@ -230,6 +247,7 @@ impl Server {
             http,
             phase: announcer,
             tasks,
+            exporting,
             _control: control,
         })
     }
@@ -260,13 +278,13 @@ impl Server {
             }
             Ok(())
         };
-        match tokio::time::timeout(self.config.shutdown.grace, ended).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                events::grace_ended();
-                Ok(())
-            }
-        }
+        let ended = tokio::time::timeout(self.config.shutdown.grace, ended).await;
+        let ended = ended.unwrap_or_else(|_| {
+            events::grace_ended();
+            Ok(())
+        });
+        self.exporting.stop().await;
+        ended
     }
 }
 
@@ -278,6 +296,13 @@ fn log_format(format: LogFormat) -> logs::Format {
         LogFormat::Auto if logs::on_terminal() => logs::Format::Human { colour },
         LogFormat::Auto | LogFormat::Json => logs::Format::Json,
     }
+}
+
+/// What goes to a collector; queues only, until the server starts.
+fn exports(config: &Config) -> Exports {
+    let telemetry = &config.telemetry;
+    let settings = telemetry.otlp.clone();
+    Exports::new(settings, telemetry.trust, Arc::new(Counters::default()))
 }
 
 fn settings(decision: &config::Decision) -> Settings {

@@ -8,6 +8,8 @@ pub mod counters;
 pub mod events;
 pub mod logs;
 pub mod metrics;
+pub mod otlp;
+pub mod trace;
 
 pub use counters::Counters;
 

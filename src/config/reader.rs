@@ -22,6 +22,7 @@ use super::keys::find;
 use super::raw::Raw;
 use super::raw::Value;
 use super::size;
+use crate::telemetry::trace::Trust;
 
 /// The length that `sockaddr_un` has room for on every system.
 const SOCKET_PATH_BYTES_MAX: usize = 103;
@@ -138,6 +139,19 @@ impl Reader {
             _ => Err(Refusal::new(
                 "is no way to go on",
                 "write `reject` or `activate`",
+            )),
+        })
+    }
+
+    /// What is made of the trace of a caller.
+    pub fn trace_trust(&mut self, path: &str) -> Trust {
+        self.read(path, |value| match text(value)? {
+            "child" => Ok(Trust::Child),
+            "link" => Ok(Trust::Link),
+            "ignore" => Ok(Trust::Ignore),
+            _ => Err(Refusal::new(
+                "is no way to treat a trace",
+                "write `child`, `link` or `ignore`",
             )),
         })
     }

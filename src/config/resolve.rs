@@ -18,6 +18,7 @@ use super::Policies;
 use super::Server;
 use super::Shutdown;
 use super::Store;
+use super::Telemetry;
 use super::env;
 use super::env::Variables;
 use super::fault::ConfigFault;
@@ -35,6 +36,7 @@ use crate::pdp::cache::CacheSettings;
 use crate::serve::DirectoryLimits;
 use crate::serve::Limits;
 use crate::source;
+use crate::telemetry::otlp;
 
 /// The file that is read when none is named, if it exists.
 const DEFAULT_FILE: &str = "deodar.toml";
@@ -128,7 +130,7 @@ pub fn resolve(
     raw.extend(env::settings(variables, &mut faults));
     raw.extend(flags.settings.clone());
     let mut reader = Reader { raw, faults };
-    let config = config(&mut reader);
+    let config = config(&mut reader, variables);
     listeners::check(&mut reader, &config.server);
     if !reader.faults.is_empty() {
         return Err(reader.faults);
@@ -157,7 +159,7 @@ fn defaults() -> Raw {
         .collect()
 }
 
-fn config(r: &mut Reader) -> Config {
+fn config(r: &mut Reader, variables: &Variables) -> Config {
     Config {
         server: Server {
             grpc: r.addresses("server.grpc"),
@@ -201,6 +203,10 @@ fn config(r: &mut Reader) -> Config {
         shutdown: Shutdown {
             delay: r.duration("shutdown.delay"),
             grace: r.duration("shutdown.grace"),
+        },
+        telemetry: Telemetry {
+            trust: r.trace_trust("telemetry.trace_trust"),
+            otlp: otlp::settings::Settings::read(variables),
         },
         log: Log {
             format: r.log_format("log.format"),
@@ -262,6 +268,7 @@ fn canonical(kind: Kind, value: &Value) -> Value {
         | Kind::AddressOrOff
         | Kind::Duration(_)
         | Kind::SchemaConflict
+        | Kind::TraceTrust
         | Kind::LogFormat
         | Kind::LogFilter => value.clone(),
     }

@@ -1,4 +1,4 @@
-//! Every call is timed, by its method and how it ended.
+//! Every call is timed, by its method and how it ended, and traced if it is to be.
 //!
 //! The outermost layer: a call that is refused by one further in is counted as well.
 //! One answer in a message tells its status when it begins, a stream when it ends.
@@ -22,6 +22,9 @@ use tower::Service;
 
 use crate::telemetry::Counters;
 use crate::telemetry::metrics::rpc::Method;
+use crate::telemetry::trace::Traced;
+use crate::telemetry::trace::poll_within;
+use crate::telemetry::trace::within;
 
 /// Times every call.
 #[derive(Debug, Clone)]
@@ -62,9 +65,12 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let method = Method::of(request.uri().path());
+        let tracer = self.counters.tracer();
         let call = Call {
             counters: Arc::clone(&self.counters),
-            method: Method::of(request.uri().path()),
+            method,
+            traced: tracer.and_then(|tracer| tracer.begin(request.headers(), method)),
             started: Instant::now(),
         };
         Observed {
@@ -79,6 +85,7 @@ where
 struct Call {
     counters: Arc<Counters>,
     method: Method,
+    traced: Option<Arc<Traced>>,
     started: Instant,
 }
 
@@ -86,7 +93,12 @@ impl Call {
     fn ended(&self, code: Code) {
         let took = self.started.elapsed();
         let calls = self.counters.calls();
-        calls.ended(self.method, code as usize, took, None);
+        let traced = self.traced.as_deref();
+        let exemplar = traced.map(|traced| traced.exemplar(took.as_secs_f64()));
+        calls.ended(self.method, code as usize, took, exemplar);
+        if let (Some(traced), Some(tracer)) = (traced, self.counters.tracer()) {
+            tracer.end(traced, code as usize);
+        }
     }
 }
 
@@ -112,7 +124,9 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = std::task::ready!(Pin::new(&mut self.inner).poll(context));
+        let this = &mut *self;
+        let traced = this.call.as_ref().and_then(|call| call.traced.as_ref());
+        let answer = std::task::ready!(poll_within(traced, &mut this.inner, context));
         let Some(call) = self.call.take() else {
             return Poll::Ready(answer);
         };
@@ -162,7 +176,13 @@ impl http_body::Body for ObservedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        let this = &mut *self;
+        let body = Pin::new(&mut this.body);
+        let traced = this.call.as_ref().and_then(|call| call.traced.as_ref());
+        let frame = std::task::ready!(match traced {
+            None => body.poll_frame(context),
+            Some(traced) => within(traced, || body.poll_frame(context)),
+        });
         let code = match &frame {
             Some(Ok(frame)) => frame.trailers_ref().map(told),
             Some(Err(status)) => Some(Some(status.code())),

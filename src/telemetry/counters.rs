@@ -1,5 +1,7 @@
 //! What decisions, calls and policies are counted by.
 
+use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use super::metrics::histogram::OF_RELOADS;
 use super::metrics::prometheus;
 use super::metrics::rpc::Calls;
 use super::metrics::table;
+use super::otlp::queue::ExportCounters;
+use super::trace::Tracer;
 use crate::engine::Cause;
 use crate::engine::Decision;
 
@@ -39,6 +43,8 @@ pub struct Counters {
     decide: Histogram,
     activated: Histogram,
     rejected: Histogram,
+    exports: Arc<ExportCounters>,
+    tracer: OnceLock<Tracer>,
 }
 
 impl Default for Counters {
@@ -58,6 +64,8 @@ impl Default for Counters {
             decide: Histogram::new(OF_DECISIONS),
             activated: Histogram::new(OF_RELOADS),
             rejected: Histogram::new(OF_RELOADS),
+            exports: Arc::default(),
+            tracer: OnceLock::new(),
         }
     }
 }
@@ -140,6 +148,21 @@ impl Counters {
         &self.actions
     }
 
+    /// How sending telemetry goes.
+    pub fn exports(&self) -> &Arc<ExportCounters> {
+        &self.exports
+    }
+
+    /// What traces calls, if anything does.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.get()
+    }
+
+    /// Calls are traced from now on; the first tracer stays.
+    pub fn trace_with(&self, tracer: Tracer) {
+        self.tracer.set(tracer).ok();
+    }
+
     /// Every metric that is counted here.
     pub(super) fn families(&self) -> Vec<Family> {
         let plain = |(metric, count): (&'static Metric, &AtomicU64)| {
@@ -172,6 +195,7 @@ impl Counters {
             (&table::CONNECTIONS_REFUSED, &self.connections_refused),
         ];
         families.extend(counts.map(plain));
+        families.extend(self.exports.families());
         families
     }
 

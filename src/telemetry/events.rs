@@ -8,6 +8,8 @@ use cedar_policy_core::ast::EntityUID;
 use super::counters::Counters;
 use super::metrics::actions::ActionCount;
 use super::metrics::directory::DirectoryCounters;
+use super::otlp::queue::Signal;
+use super::trace;
 use crate::engine::Decision;
 use crate::engine::Fault;
 use crate::identity::Caller;
@@ -27,11 +29,17 @@ pub struct Decided<'a> {
     pub action: &'a EntityUID,
     /// What was decided.
     pub decision: &'a Decision,
+    /// The digest of the policies that it was made by.
+    pub policy_revision: &'a str,
+    /// The revision of the directory that it was made on.
+    pub directory_revision: &'a str,
     /// Whether it came from the cache.
     pub cached: bool,
 }
 
 /// A decision was made.
+///
+/// To do: nothing; shown at `debug`, one line a decision.
 pub fn decided(counters: &Counters, of_action: &ActionCount, decided: &Decided<'_>) {
     let Decided {
         id,
@@ -39,10 +47,14 @@ pub fn decided(counters: &Counters, of_action: &ActionCount, decided: &Decided<'
         action,
         decision,
         cached,
+        ..
     } = *decided;
     let allow = decision.is_allow();
     counters.decision(decision, cached);
     of_action.add(allow, cached);
+    if counters.tracer().is_some() {
+        trace::decided(decided);
+    }
     tracing::debug!(
         target: "deodar::decision",
         %id,
@@ -55,12 +67,16 @@ pub fn decided(counters: &Counters, of_action: &ActionCount, decided: &Decided<'
 }
 
 /// Policies were put in force.
+///
+/// To do: nothing.
 pub fn policies_activated(counters: &Counters, revision: &str, policies: usize, took: Duration) {
     counters.activation(took);
     tracing::info!(revision, policies, ?took, "policies are in force");
 }
 
 /// A change of policies was refused; what was in force stays so.
+///
+/// To do: mend the policies; a line for each fault follows.
 pub fn policies_rejected(
     counters: &Counters,
     revision: &str,
@@ -87,6 +103,8 @@ pub fn policies_rejected(
 }
 
 /// The validator warned of something in policies that are now in force.
+///
+/// To do: look at the place that it names; the policies are in force all the same.
 pub fn policy_warning(fault: &Fault) {
     tracing::warn!(
         place = fault.place(),
@@ -97,28 +115,38 @@ pub fn policy_warning(fault: &Fault) {
 }
 
 /// The store of the directory failed; nothing of the write is in force.
+///
+/// To do: look for room and rights on the disk of `directory.path`; writes are refused meanwhile.
 pub fn directory_failed(error: &str) {
     tracing::error!(error, "the directory cannot be written");
 }
 
 /// A snapshot of the directory was kept: the next start begins from it.
+///
+/// To do: nothing.
 pub fn directory_snapshot(counters: &DirectoryCounters, sequence: u64) {
     counters.snapshot(true);
     tracing::info!(sequence, "a snapshot of the directory was kept");
 }
 
 /// A snapshot of the directory could not be kept; the next start takes longer.
+///
+/// To do: look for room on the disk of `directory.path`.
 pub fn directory_snapshot_failed(counters: &DirectoryCounters, error: &str) {
     counters.snapshot(false);
     tracing::warn!(error, "a snapshot of the directory could not be kept");
 }
 
 /// The directory was opened.
+///
+/// To do: nothing.
 pub fn directory_opened(revision: &str, entities: usize, links: usize, took: Duration) {
     tracing::info!(revision, entities, links, ?took, "the directory is open");
 }
 
 /// Stored data does not fit the policies that are in force all the same.
+///
+/// To do: mend what is stored, or the schema; `directory.on_schema_conflict` let it pass.
 pub fn directory_misfits(count: usize) {
     tracing::warn!(
         count,
@@ -127,6 +155,8 @@ pub fn directory_misfits(count: usize) {
 }
 
 /// The repository's entities were not taken: the directory has its own.
+///
+/// To do: nothing, or import them with `deodar directory import`.
 pub fn directory_has_its_own(entities: usize) {
     tracing::info!(
         entities,
@@ -135,6 +165,8 @@ pub fn directory_has_its_own(entities: usize) {
 }
 
 /// The policy directory changed, but holds the same policies and data.
+///
+/// To do: nothing.
 pub fn policies_unchanged(revision: &str) {
     tracing::info!(
         revision,
@@ -143,6 +175,8 @@ pub fn policies_unchanged(revision: &str) {
 }
 
 /// Listening with gRPC where others than this machine can reach.
+///
+/// To do: put a mesh in front that lets in nobody else, or listen on loopback or a unix socket.
 pub fn insecure(address: &SocketAddr) {
     tracing::warn!(
         %address,
@@ -151,6 +185,8 @@ pub fn insecure(address: &SocketAddr) {
 }
 
 /// Listening with HTTP where others than this machine can reach.
+///
+/// To do: keep the port from strangers, or listen on loopback.
 pub fn insecure_http(address: &SocketAddr) {
     tracing::warn!(
         %address,
@@ -159,6 +195,8 @@ pub fn insecure_http(address: &SocketAddr) {
 }
 
 /// A listener takes no more connections for now.
+///
+/// To do: find out who opens so many, or raise `limits.connections_max`.
 pub fn connection_refused(counters: &Counters, limit: usize) {
     counters.connection_refused();
     tracing::warn!(
@@ -168,16 +206,40 @@ pub fn connection_refused(counters: &Counters, limit: usize) {
 }
 
 /// The system would not give up a connection that waits.
+///
+/// To do: raise the limit of open files.
 pub fn accept_failed(error: &std::io::Error) {
     tracing::error!(%error, "cannot accept a connection, trying again");
 }
 
+/// A variable for telemetry cannot be followed.
+///
+/// To do: mend the variable; until then it is as if it were not set, or nothing is sent.
+pub fn export_variable(warning: &str) {
+    tracing::warn!("{warning}");
+}
+
+/// A batch was dropped; told once until one is taken again.
+///
+/// To do: look at the collector; see `deodar.telemetry.dropped`.
+pub fn export_failed(signal: Signal, error: &str) {
+    tracing::warn!(
+        ?signal,
+        error,
+        "telemetry cannot be sent and is dropped; decisions go on: look at the collector"
+    );
+}
+
 /// Other log lines are written from now on.
+///
+/// To do: nothing.
 pub fn log_level_changed(level: &str) {
     tracing::info!(level, "SIGHUP: `log.level` was read again");
 }
 
 /// The log lines stay as they were.
+///
+/// To do: mend the configuration, and send SIGHUP again.
 pub fn log_level_refused(error: &str) {
     tracing::error!(
         error,
@@ -186,16 +248,22 @@ pub fn log_level_refused(error: &str) {
 }
 
 /// Draining has begun.
+///
+/// To do: nothing.
 pub fn draining(signal: &str) {
     tracing::info!(signal, "draining: no new work is taken");
 }
 
 /// Some work did not end within the grace.
+///
+/// To do: raise `shutdown.grace` if calls need longer.
 pub fn grace_ended() {
     tracing::warn!("`shutdown.grace` is over, open calls are cut");
 }
 
 /// Changes of the policy directory are no longer seen.
+///
+/// To do: restart to take changes of policies.
 pub fn control_line_ended(reason: &str) {
     tracing::error!(
         reason,

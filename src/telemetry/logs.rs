@@ -11,6 +11,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::otlp::Bridge;
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -44,11 +46,11 @@ impl Level {
     }
 }
 
-/// Starts logging to standard error.
+/// Starts logging to standard error, and to a collector if there is a bridge to it.
 ///
 /// # Errors
 /// When `filter` is not a filter, or logging was started before.
-pub fn start(format: Format, filter: &str) -> Result<Level, String> {
+pub fn start(format: Format, filter: &str, bridge: Option<Bridge>) -> Result<Level, String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().with_writer(io::stderr);
@@ -59,6 +61,7 @@ pub fn start(format: Format, filter: &str) -> Result<Level, String> {
     let started = tracing_subscriber::registry()
         .with(filter)
         .with(lines)
+        .with(bridge)
         .try_init();
     started.map_err(|error| error.to_string())?;
     Ok(Level(handle))

@@ -181,7 +181,7 @@ async fn every_metric_is_shown_with_labels_of_its_closed_lists() {
         "{shown}"
     );
     let measured = Measured {
-        pdp: running.server.pdp.clone(),
+        pdp: std::sync::Arc::clone(&running.server.pdp),
         directory: running.server.directory.clone(),
         phase: phases().1,
     };

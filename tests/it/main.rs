@@ -38,6 +38,7 @@ mod reload;
 mod round_trips;
 mod served;
 mod support;
+mod telemetry;
 mod tidy;
 mod witness;
 mod words;

@@ -168,7 +168,7 @@ mod tests {
         let read = histogram.read();
         assert_eq!((read.counts[0], read.counts[1], read.counts[16]), (1, 1, 1));
         assert_eq!(read.count(), 3);
-        assert!((read.sum - 3600.000_050_001).abs() < 1e-6, "{}", read.sum);
+        assert!((read.sum - 3_600.000_050_001).abs() < 1e-6, "{}", read.sum);
     }
 
     #[test]

@@ -66,10 +66,8 @@ mod tests {
 
     #[test]
     fn the_name_of_the_program_does_not_shift_the_fields() {
-        let mut stat = "1 (a) b (c)) S".to_owned();
-        for field in 4..=52 {
-            stat += &format!(" {field}");
-        }
+        let fields: Vec<_> = (4..=52).map(|field: i32| field.to_string()).collect();
+        let stat = format!("1 (a) b (c)) S {}", fields.join(" "));
         let read = Process::of(&stat, "cpu 1\nbtime 1000\n").unwrap();
         let expected = Process {
             resident_bytes: 24.0 * 4096.0,

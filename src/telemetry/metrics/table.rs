@@ -70,7 +70,7 @@ metrics! {
     DECISIONS = ("deodar.decisions", Counter, ""),
         &[DECISION, one_of("cause", CAUSES), CACHED],
         "Decisions made, by outcome and cause.",
-        "A deny is an answer, not a fault. A sudden rise of denials after a change of policies asks for `deodar explain`; `unknown_*` says that callers name what the directory or the schema does not have.";
+        "A deny is an answer, not a fault. A sudden rise of denials after a change of policies asks for `deodar check`, which explains; `unknown_*` says that callers name what the directory or the schema does not have.";
     DECISIONS_BY_ACTION = ("deodar.decisions.by_action", Counter, ""),
         &[ACTION, DECISION, CACHED],
         "Decisions made, by declared action.",
@@ -82,7 +82,7 @@ metrics! {
     POLICY_ERRORS = ("deodar.policy_errors", Counter, ""),
         &[],
         "Policies that failed to evaluate.",
-        "A policy reads what is not there: guard it with `has`. `deodar explain` names the policy and the place.";
+        "A policy reads what is not there: guard it with `has`. `deodar check` names the policy and the place.";
     BAD_QUESTIONS = ("deodar.bad_questions", Counter, ""),
         &[],
         "Questions that could not be asked.",
@@ -163,6 +163,14 @@ metrics! {
         &[],
         "Connections refused as too many.",
         "Raise `limits.connections_max` and the limit of open files, or spread the callers.";
+    EXPORTED = ("deodar.telemetry.exported", Counter, ""),
+        &[one_of("signal", &["traces", "metrics", "logs"])],
+        "Spans, metrics and log lines that a collector took.",
+        "Nothing; zero without an endpoint in `OTEL_EXPORTER_OTLP_ENDPOINT`.";
+    EXPORT_DROPPED = ("deodar.telemetry.dropped", Counter, ""),
+        &[one_of("signal", &["traces", "metrics", "logs"]), one_of("cause", &["queue_full", "send_failed"])],
+        "Spans, metrics and log lines that were dropped.",
+        "`send_failed`: look at the collector. `queue_full`: it is too slow; trace fewer calls with `OTEL_TRACES_SAMPLER`, or raise `OTEL_BSP_MAX_QUEUE_SIZE`. Decisions are not touched.";
     PROCESS_MEMORY = ("process.resident_memory", Gauge, "By"),
         &[],
         "Memory that the process has.",
