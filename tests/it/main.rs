@@ -31,6 +31,7 @@ mod fuzz_seeds;
 mod grpc;
 mod health;
 mod log;
+mod operations;
 mod peer;
 mod proto_lint;
 mod readme;
