@@ -24,8 +24,8 @@ use crate::engine::Decision;
 
 /// What is counted since the start. Labels are closed sets, never ids.
 ///
-/// One atomic for each, not one for each core: with the few cores that a decision
-/// point has, an addition was not seen in what a decision costs.
+/// One atomic for each, not one for each core: that is for when a measurement asks
+/// for it.
 #[derive(Debug)]
 pub struct Counters {
     /// By cause, from `policy`; decided and from the cache.

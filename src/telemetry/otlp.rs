@@ -261,14 +261,15 @@ impl Line {
                 let room = self.batch_max - batch.len();
                 tokio::select! {
                     received = timeout_at(due, waiting.recv_many(&mut batch, room)) => {
-                        if received.is_err() {
+                        // Late, or nobody is left who could put something in.
+                        if !matches!(received, Ok(1..)) {
                             break;
                         }
                     }
                     _ = self.stopped.changed() => break,
                 }
             }
-            let is_last = *self.stopped.borrow();
+            let is_last = *self.stopped.borrow() || waiting.is_closed();
             while batch.len() < self.batch_max
                 && let Ok(item) = waiting.try_recv()
             {
@@ -330,5 +331,32 @@ impl Line {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::Counters;
+    use super::Exports;
+    use super::Settings;
+    use super::Trust;
+
+    #[tokio::test]
+    async fn a_queue_that_nobody_can_fill_any_more_ends() {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_METRICS_EXPORTER", "none"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::read(&variables.into());
+        let exports = Exports::new(settings, Trust::Child, Arc::new(Counters::default()));
+        // Nobody asked for the bridge: the only entrance goes with `exports`.
+        let mut exporting = exports.start(Box::new(Vec::new));
+        let ended = tokio::time::timeout(Duration::from_secs(5), exporting.tasks.join_next());
+        assert!(ended.await.unwrap().unwrap().is_ok());
     }
 }

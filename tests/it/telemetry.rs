@@ -288,6 +288,13 @@ async fn a_trace_is_gone_on_with_linked_or_ignored_as_configured() {
             assert_ne!(hex(&first.trace_id), TRACE);
             assert!(first.parent_span_id.is_empty());
         }
+        // Waiting for a revision is a part of its own.
+        let revision = running.server.directory.tip().revision.to_string();
+        let mut question = good();
+        question.at_least = revision;
+        client.authorize(question).await.unwrap();
+        let wait = span(&mut receiver, "deodar.wait").await;
+        assert!(wait.end_time_unix_nano >= wait.start_time_unix_nano);
         // A fault of the caller is not one of the server.
         let bad = deodar::proto::v1::AuthorizeRequest::default();
         client.authorize(bad).await.unwrap_err();

@@ -78,7 +78,7 @@ metrics! {
     DECIDE_DURATION = ("deodar.decide.duration", Histogram, "s"),
         &[],
         "How long the engine took for decisions that the cache did not have.",
-        "Above a millisecond: a policy walks a deep hierarchy or a large set; narrow its scope. Hits are not timed, reading the clock would cost as much.";
+        "Above a millisecond: a policy walks a deep hierarchy or a large set; narrow its scope. Hits are not timed.";
     POLICY_ERRORS = ("deodar.policy_errors", Counter, ""),
         &[],
         "Policies that failed to evaluate.",
