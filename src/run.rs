@@ -15,6 +15,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -126,11 +129,11 @@ pub fn serve(config: Config, reread: impl Fn() -> Result<String, String>) -> Res
     let level = started.map_err(RunError::Log)?;
     let served = runtime.block_on(async {
         let mut server = Server::start_with(config, exports).await?;
+        let mut signals = Signals::new().map_err(RunError::System)?;
         banner::show(&server);
         let asked = tokio::select! {
-            signal = signal() => signal.map_err(RunError::System),
+            signal = signals.end(&level, &reread) => Ok(signal),
             failed = server.failed() => Err(failed),
-            error = follow_level(&level, &reread) => Err(RunError::System(error)),
         };
         events::draining(asked?);
         server.stop().await
@@ -500,33 +503,41 @@ fn ready_if(outcome: &Outcome, phase: &Announcer) {
     }
 }
 
-/// Sets the level of log lines at every SIGHUP; ends only when there are no
-/// signals to be had.
-async fn follow_level(
-    level: &logs::Level,
-    reread: &impl Fn() -> Result<String, String>,
-) -> io::Error {
-    use tokio::signal::unix::SignalKind;
-    let mut hangups = match tokio::signal::unix::signal(SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => return error,
-    };
-    while hangups.recv().await.is_some() {
-        let changed = reread().and_then(|filter| level.set(&filter).map(|()| filter));
-        match changed {
-            Ok(filter) => events::log_level_changed(&filter),
-            Err(error) => events::log_level_refused(&error),
-        }
-    }
-    io::Error::other("the system gives no more signals")
+/// What the process is told from outside. They are awaited from when this is made:
+/// before anybody is told that the server serves.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-async fn signal() -> io::Result<&'static str> {
-    use tokio::signal::unix::SignalKind;
-    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
-    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the end; sets the level of log lines at every SIGHUP before it.
+    async fn end(
+        &mut self,
+        level: &logs::Level,
+        reread: &impl Fn() -> Result<String, String>,
+    ) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                Some(()) = self.hangup.recv() => {
+                    let changed = reread().and_then(|filter| level.set(&filter).map(|()| filter));
+                    match changed {
+                        Ok(filter) => events::log_level_changed(&filter),
+                        Err(error) => events::log_level_refused(&error),
+                    }
+                }
+            }
+        }
+    }
 }
