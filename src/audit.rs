@@ -182,6 +182,12 @@ impl Audit {
         self.shared.queue.durable.subscribe()
     }
 
+    /// Whether a decision can be given now: its record would be taken, or lost where
+    /// the operator said so.
+    pub fn is_taking(&self) -> bool {
+        self.shared.queue.is_taking()
+    }
+
     /// How it fares.
     pub fn counters(&self) -> Counters {
         let tallies = &self.shared.queue.tallies;

@@ -46,10 +46,12 @@ use crate::serve::AuditLimits;
 use crate::serve::DirectoryLimits;
 use crate::serve::Limits;
 use crate::source;
+use crate::telemetry::otlp;
+use crate::telemetry::trace::Trust;
 
 /// The configuration as used. The meaning of each field is the `doc` of its key
 /// in [`keys::KEYS`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// `[server]`
     pub server: Server,
@@ -71,6 +73,8 @@ pub struct Config {
     pub compression: Compression,
     /// `[shutdown]`
     pub shutdown: Shutdown,
+    /// `[telemetry]`, and the variables of OpenTelemetry
+    pub telemetry: Telemetry,
     /// `[log]`
     pub log: Log,
 }
@@ -219,6 +223,15 @@ pub struct Shutdown {
     pub delay: Duration,
     /// How long requests under way may then take.
     pub grace: Duration,
+}
+
+/// What is told to a collector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Telemetry {
+    /// What is made of the trace of a caller.
+    pub trust: Trust,
+    /// What the variables of OpenTelemetry say.
+    pub otlp: otlp::settings::Settings,
 }
 
 /// What is logged, and how.

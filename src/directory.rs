@@ -45,6 +45,8 @@ pub use tip::Tip;
 
 use crate::engine::packed::Types;
 use crate::telemetry::events;
+use crate::telemetry::metrics::directory::DirectoryCounters;
+use crate::telemetry::metrics::directory::Write;
 use check::EntityLimits;
 use error::ReadError;
 use error::WriteError;
@@ -131,6 +133,7 @@ pub struct Directory {
     log: Arc<dyn Log>,
     shared: Arc<Shared>,
     commands: SyncSender<Command>,
+    counters: Arc<DirectoryCounters>,
 }
 
 impl Directory {
@@ -159,7 +162,9 @@ impl Directory {
             state: state.clone(),
             snapshot: None,
         }));
+        let counters = Arc::new(DirectoryCounters::default());
         let writer = Writer::new(Start {
+            counters: Arc::clone(&counters),
             log: Arc::clone(&log),
             shared: Arc::clone(&shared),
             state,
@@ -182,6 +187,7 @@ impl Directory {
             log,
             shared,
             commands,
+            counters,
         })
     }
 
@@ -191,11 +197,25 @@ impl Directory {
     /// Everything that is wrong with it; nothing of it was applied then.
     pub async fn write(&self, draft: Draft) -> Result<Revision, WriteError> {
         let (reply, answer) = oneshot::channel();
-        match self.commands.try_send(Command::Write(draft, reply)) {
+        let _waiting = self.counters.waits();
+        let written = match self.commands.try_send(Command::Write(draft, reply)) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(stopped())),
             Err(TrySendError::Full(_)) => Err(WriteError::Busy),
             Err(TrySendError::Disconnected(_)) => Err(stopped()),
-        }
+        };
+        self.counters.written(match &written {
+            Ok(_) => Write::Applied,
+            Err(WriteError::Refused(_)) => Write::Refused,
+            Err(WriteError::Precondition(_)) => Write::Precondition,
+            Err(WriteError::Busy) => Write::Busy,
+            Err(WriteError::Store { .. }) => Write::Failed,
+        });
+        written
+    }
+
+    /// What has been counted.
+    pub fn counters(&self) -> &DirectoryCounters {
+        &self.counters
     }
 
     /// Fits policies to the state and puts both in force; waits for it, so not

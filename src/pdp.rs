@@ -23,11 +23,11 @@ pub mod words;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use cedar_policy_core::ast::Entity;
 use cedar_policy_core::ast::EntityUID;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::audit::decision::DecisionRecord;
 use crate::audit::decision::What;
@@ -45,6 +45,9 @@ use crate::engine::scope::Atom;
 use crate::engine::stored::Second;
 use crate::identity::Caller;
 use crate::telemetry::Counters;
+use crate::telemetry::events;
+use crate::telemetry::events::Decided;
+use crate::telemetry::trace::Part;
 use cache::Cache;
 use cache::CacheSettings;
 use cache::Found;
@@ -419,10 +422,6 @@ impl Pinned<'_> {
     }
 
     /// The time is taken only for records.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how long a decision took is recorded"
-    )]
     fn started(&self) -> Option<Instant> {
         self.pdp.recording.as_ref().map(|_| Instant::now())
     }
@@ -460,16 +459,17 @@ impl Pinned<'_> {
                 decision = Arc::new(Decision::not_recorded());
             }
         }
-        self.pdp.counters.decision(&decision);
-        tracing::debug!(
-            target: "deodar::decision",
-            %id,
-            %caller,
-            %action,
-            allow = decision.is_allow(),
+        let decided = Decided {
+            id,
+            caller,
+            action,
+            decision: &decision,
+            policy_revision: &self.active.policies.revision,
+            directory_revision: self.view().revision(),
             cached,
-            "decided"
-        );
+        };
+        let of_action = self.active.policies.by_action().of(action);
+        events::decided(&self.pdp.counters, of_action, &decided);
         Answer {
             keep_for: self.keep_for(action, &decision),
             decision,
@@ -481,19 +481,28 @@ impl Pinned<'_> {
     /// From the cache, if it is there and good; and whether it was.
     fn decide(&self, query: &Query) -> Result<(Arc<Decision>, bool), AskError> {
         let Some(cache) = &self.pdp.cache else {
-            let decision = decide(self.snapshot(), self.view(), query)?;
-            return Ok((Arc::new(decision), false));
+            return Ok((self.evaluate(query)?, false));
         };
         let asked = match cache.find(self.active(), query) {
             Found::Hit(decision) => return Ok((decision, true)),
             Found::Miss(asked) => Some(asked),
             Found::Skip => None,
         };
-        let decision = Arc::new(decide(self.snapshot(), self.view(), query)?);
+        let decision = self.evaluate(query)?;
         if let Some(asked) = asked {
             cache.keep(self.active(), asked, &decision);
         }
         Ok((decision, false))
+    }
+
+    /// By the engine, and how long it took is counted.
+    fn evaluate(&self, query: &Query) -> Result<Arc<Decision>, AskError> {
+        let counters = &self.pdp.counters;
+        let _part = counters.tracer().map(|_| Part::begin("deodar.evaluate"));
+        let started = Instant::now();
+        let decision = decide(self.snapshot(), self.view(), query)?;
+        counters.decide().observe(started.elapsed());
+        Ok(Arc::new(decision))
     }
 
     /// Why a question is answered as it is.

@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -39,14 +42,16 @@ use crate::serve::grpc::Grpc;
 use crate::serve::http;
 use crate::serve::listen::Incoming;
 use crate::serve::listen::Listener;
+use crate::serve::measured::Measured;
 use crate::serve::phase::Announcer;
-use crate::serve::phase::Follower;
 use crate::serve::phase::Phase;
 use crate::serve::phase::phases;
 use crate::source::Watch;
 use crate::telemetry::Counters;
 use crate::telemetry::events;
 use crate::telemetry::logs;
+use crate::telemetry::otlp::Exporting;
+use crate::telemetry::otlp::Exports;
 use reload::Outcome;
 use reload::Reload;
 
@@ -128,22 +133,30 @@ impl RunError {
 }
 
 /// Serves until SIGTERM or SIGINT, and then until the calls under way ended or
-/// the grace is over.
+/// the grace is over. At SIGHUP `reread` tells the filter of log lines anew.
 ///
 /// # Errors
 /// When it cannot start, or a listener fails as a whole.
-pub fn serve(config: Config, settings: &[Setting]) -> Result<(), RunError> {
+pub fn serve(
+    config: Config,
+    settings: &[Setting],
+    reread: impl Fn() -> Result<String, String>,
+) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(RunError::System)?;
-    logs::start(log_format(config.log.format), &config.log.level).map_err(RunError::Log)?;
+    let format = log_format(config.log.format);
+    let exports = exports(&config);
+    let started = logs::start(format, &config.log.level, exports.bridge());
+    let level = started.map_err(RunError::Log)?;
     let served = runtime.block_on(async {
-        let mut server = Server::start(config).await?;
+        let mut server = Server::start_with(config, exports).await?;
         server.recording.configured(settings);
+        let mut signals = Signals::new().map_err(RunError::System)?;
         banner::show(&server);
         let asked = tokio::select! {
-            signal = signal() => signal.map_err(RunError::System),
+            signal = signals.end(&level, &reread) => Ok(signal),
             failed = server.failed() => Err(failed),
         };
         let asked = asked?;
@@ -172,6 +185,7 @@ pub struct Server {
     phase: Announcer,
     tasks: JoinSet<Result<(), RunError>>,
     recording: Recorder,
+    exporting: Exporting,
     _control: Control,
 }
 
@@ -197,7 +211,17 @@ impl Server {
     /// When a listener cannot be bound, the directory cannot be watched, or the
     /// policies are bad and not watched.
     pub async fn start(config: Config) -> Result<Self, RunError> {
-        let counters = Arc::new(Counters::default());
+        let exports = exports(&config);
+        Self::start_with(config, exports).await
+    }
+
+    /// As [`Server::start`], with what is exported already collecting: log lines
+    /// are, from before there is a server.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(config: Config, exports: Exports) -> Result<Self, RunError> {
+        let counters = Arc::clone(exports.counters());
         let mut recording = Recorder::open(&config.audit).await?;
         let pdp = Pdp::new(
             settings(&config.decision),
@@ -238,8 +262,15 @@ impl Server {
                 served.map_err(|error| RunError::Transport(error.to_string()))
             });
         }
+        let measured = Measured {
+            pdp: Arc::clone(&pdp),
+            directory: directory.clone(),
+            phase: follower,
+        };
+        let to_export = measured.clone();
+        let exporting = exports.start(Box::new(move || to_export.families()));
         let http = match config.server.http {
-            Some(address) => Some(serve_http(address, &pdp, follower, &mut tasks).await?),
+            Some(address) => Some(serve_http(address, measured, &mut tasks).await?),
             None => None,
         };
         Ok(Self {
@@ -251,6 +282,7 @@ impl Server {
             phase: announcer,
             tasks,
             recording,
+            exporting,
             _control: control,
         })
     }
@@ -281,14 +313,13 @@ impl Server {
             }
             Ok(())
         };
-        let ended = match tokio::time::timeout(self.config.shutdown.grace, ended).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                events::grace_ended();
-                Ok(())
-            }
-        };
+        let ended = tokio::time::timeout(self.config.shutdown.grace, ended).await;
+        let ended = ended.unwrap_or_else(|_| {
+            events::grace_ended();
+            Ok(())
+        });
         self.recording.stop().await;
+        self.exporting.stop().await;
         ended
     }
 }
@@ -301,6 +332,13 @@ fn log_format(format: LogFormat) -> logs::Format {
         LogFormat::Auto if logs::on_terminal() => logs::Format::Human { colour },
         LogFormat::Auto | LogFormat::Json => logs::Format::Json,
     }
+}
+
+/// What goes to a collector; queues only, until the server starts.
+fn exports(config: &Config) -> Exports {
+    let telemetry = &config.telemetry;
+    let settings = telemetry.otlp.clone();
+    Exports::new(settings, telemetry.trust, Arc::new(Counters::default()))
 }
 
 fn settings(decision: &config::Decision) -> Settings {
@@ -390,8 +428,7 @@ fn is_open(address: &SocketAddr) -> bool {
 
 async fn serve_http(
     address: SocketAddr,
-    pdp: &Arc<Pdp>,
-    mut phase: Follower,
+    measured: Measured,
     tasks: &mut JoinSet<Result<(), RunError>>,
 ) -> Result<SocketAddr, RunError> {
     let at = |error| RunError::Listen {
@@ -403,7 +440,8 @@ async fn serve_http(
     }
     let listener = TcpListener::bind(address).await.map_err(at)?;
     let bound = listener.local_addr().map_err(at)?;
-    let routes = http::routes(Arc::clone(pdp), phase.clone());
+    let mut phase = measured.phase.clone();
+    let routes = http::routes(measured);
     let draining = async move {
         phase.wait_for(|phase| *phase == Phase::Draining).await.ok();
     };
@@ -498,12 +536,41 @@ fn ready_if(outcome: &Outcome, phase: &Announcer) {
     }
 }
 
-async fn signal() -> io::Result<&'static str> {
-    use tokio::signal::unix::SignalKind;
-    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
-    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// What the process is told from outside. They are awaited from when this is made:
+/// before anybody is told that the server serves.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the end; sets the level of log lines at every SIGHUP before it.
+    async fn end(
+        &mut self,
+        level: &logs::Level,
+        reread: &impl Fn() -> Result<String, String>,
+    ) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                Some(()) = self.hangup.recv() => {
+                    let changed = reread().and_then(|filter| level.set(&filter).map(|()| filter));
+                    match changed {
+                        Ok(filter) => events::log_level_changed(&filter),
+                        Err(error) => events::log_level_refused(&error),
+                    }
+                }
+            }
+        }
+    }
 }

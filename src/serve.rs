@@ -9,6 +9,8 @@ pub mod health;
 pub mod http;
 pub mod limits;
 pub mod listen;
+pub mod measured;
+pub mod observe;
 pub mod phase;
 
 pub use limits::AuditLimits;

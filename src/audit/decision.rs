@@ -87,10 +87,10 @@ impl DecisionRecord {
     pub fn encode(&self, into: &mut Vec<u8>) {
         let redaction = &self.content.redaction;
         let mut json = JsonText::new(into, redaction);
-        json.print(format_args!(
-            "\"kind\":\"decision\",\"id\":\"{}\"",
-            self.id.hyphenated()
-        ));
+        let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
+        json.raw("\"kind\":\"decision\",\"id\":\"");
+        json.raw(self.id.hyphenated().encode_lower(&mut id));
+        json.raw("\"");
         json.raw(",\"caller\":");
         json.treated(redaction.caller(), &self.caller.to_string());
         json.print(format_args!(

@@ -144,6 +144,12 @@ impl Queue {
         ticket.map_or(Submitted::Taken, Submitted::Pending)
     }
 
+    /// Whether a record would be taken, or may be lost.
+    pub(super) fn is_taking(&self) -> bool {
+        let waiting = self.waiting.lock();
+        !waiting.is_closing && (self.overflow == Overflow::Count || self.fits(&waiting, 0))
+    }
+
     /// Takes a record of the log itself, even if there is no room.
     pub(super) fn submit_own(&self, millis: i64, record: Record) -> Ticket {
         let (sender, receiver) = oneshot::channel();

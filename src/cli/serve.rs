@@ -31,6 +31,21 @@ pub struct ServeArgs {
 /// Every fault of the configuration, or why the server ended.
 pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let resolved = args.settings.resolve()?;
-    run::serve(resolved.config, &resolved.settings)?;
+    run::serve(resolved.config, &resolved.settings, || {
+        level(&args.settings)
+    })?;
     Ok(ExitCode::Yes)
+}
+
+/// The filter of log lines as it is configured now.
+fn level(settings: &SettingArgs) -> Result<String, String> {
+    match settings.resolve() {
+        Ok(resolved) => Ok(resolved.config.log.level),
+        Err(Failure::Config(faults)) => {
+            let faults = faults.iter();
+            let faults = faults.map(|fault| format!("`{}` {}", fault.key, fault.reason));
+            Err(faults.collect::<Vec<_>>().join("; "))
+        }
+        Err(failure) => Err(failure.to_string()),
+    }
 }

@@ -18,12 +18,12 @@ pub const CONFIG: &str = "DEODAR_CONFIG";
 /// The variables that are ours, by name.
 pub type Variables = BTreeMap<String, String>;
 
-/// Reads the variables that start with `DEODAR_`.
+/// Reads the variables that start with `DEODAR_`, and those of OpenTelemetry.
 pub fn read() -> Variables {
     env::vars_os()
         .filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
-            let is_ours = name.starts_with("DEODAR_");
+            let is_ours = name.starts_with("DEODAR_") || name.starts_with("OTEL_");
             is_ours.then(|| (name, value.to_string_lossy().into_owned()))
         })
         .collect()
@@ -32,7 +32,10 @@ pub fn read() -> Variables {
 /// The settings among the variables: those with `__` between section and key.
 pub fn settings(variables: &Variables, faults: &mut Vec<ConfigFault>) -> Raw {
     let mut raw = Raw::new();
-    for (name, value) in variables.iter().filter(|(name, _)| name.contains("__")) {
+    for (name, value) in variables
+        .iter()
+        .filter(|(name, _)| name.starts_with("DEODAR_") && name.contains("__"))
+    {
         let origin = Origin::Variable(name.clone());
         if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
             let value = Value::Text(value.clone());

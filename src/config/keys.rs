@@ -48,6 +48,8 @@ pub enum Kind {
     Redactions,
     /// What becomes of policies whose schema stored entities do not fit.
     SchemaConflict,
+    /// What is made of the trace of a caller.
+    TraceTrust,
     /// How log lines are written.
     LogFormat,
     /// A filter of log lines, in the syntax of `tracing`.
@@ -247,6 +249,9 @@ pub static KEYS: &[Key] = &[
     key("shutdown", "grace", Kind::Duration(zero_or(1, HOUR)), "10s",
         "How long requests under way may still take while shutting down."),
 
+    key("telemetry", "trace_trust", Kind::TraceTrust, "child",
+        "What is made of the trace that a caller names: `child` goes on with it, `link` begins a new one that points to it, `ignore` begins a new one. Whether and where traces, metrics and log lines are sent is told by the `OTEL_*` variables of OpenTelemetry."),
+
     key("log", "format", Kind::LogFormat, "auto",
         "How log lines are written: `human`, `json`, or `auto`, which is human on a terminal."),
     key("log", "level", Kind::LogFilter, "info",
@@ -293,6 +298,7 @@ impl Kind {
             Self::Size(bounds) => format!("bytes, {}", bounds.shown(size::shown)),
             Self::Count(bounds) => format!("number, {}", bounds.shown(|number| number.to_string())),
             Self::SchemaConflict => "`reject` or `activate`".to_owned(),
+            Self::TraceTrust => "`child`, `link` or `ignore`".to_owned(),
             Self::LogFormat => "`auto`, `human` or `json`".to_owned(),
             Self::LogFilter => "log filter".to_owned(),
         }
@@ -328,7 +334,7 @@ mod tests {
             .chunk_by(|a, b| a.section == b.section)
             .map(|group| group[0].section)
             .collect();
-        assert_eq!(sections.len(), 11, "{sections:?}");
+        assert_eq!(sections.len(), 12, "{sections:?}");
         assert!(paths.iter().all(|path| find(path).is_some()));
         paths.sort();
         paths.dedup();

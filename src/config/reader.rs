@@ -24,6 +24,7 @@ use super::raw::Raw;
 use super::raw::Value;
 use super::size;
 use crate::audit::redact::Rule;
+use crate::telemetry::trace::Trust;
 
 /// The length that `sockaddr_un` has room for on every system.
 const SOCKET_PATH_BYTES_MAX: usize = 103;
@@ -180,6 +181,19 @@ impl Reader {
             _ => Err(Refusal::new(
                 "is no way to go on",
                 "write `reject` or `activate`",
+            )),
+        })
+    }
+
+    /// What is made of the trace of a caller.
+    pub fn trace_trust(&mut self, path: &str) -> Trust {
+        self.read(path, |value| match text(value)? {
+            "child" => Ok(Trust::Child),
+            "link" => Ok(Trust::Link),
+            "ignore" => Ok(Trust::Ignore),
+            _ => Err(Refusal::new(
+                "is no way to treat a trace",
+                "write `child`, `link` or `ignore`",
             )),
         })
     }

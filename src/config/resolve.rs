@@ -19,6 +19,7 @@ use super::Policies;
 use super::Server;
 use super::Shutdown;
 use super::Store;
+use super::Telemetry;
 use super::env;
 use super::env::Variables;
 use super::fault::ConfigFault;
@@ -40,6 +41,7 @@ use crate::serve::AuditLimits;
 use crate::serve::DirectoryLimits;
 use crate::serve::Limits;
 use crate::source;
+use crate::telemetry::otlp;
 
 /// The file that is read when none is named, if it exists.
 const DEFAULT_FILE: &str = "deodar.toml";
@@ -133,7 +135,7 @@ pub fn resolve(
     raw.extend(env::settings(variables, &mut faults));
     raw.extend(flags.settings.clone());
     let mut reader = Reader { raw, faults };
-    let config = config(&mut reader);
+    let config = config(&mut reader, variables);
     listeners::check(&mut reader, &config.server);
     if !reader.faults.is_empty() {
         return Err(reader.faults);
@@ -162,7 +164,7 @@ fn defaults() -> Raw {
         .collect()
 }
 
-fn config(r: &mut Reader) -> Config {
+fn config(r: &mut Reader, variables: &Variables) -> Config {
     Config {
         server: Server {
             grpc: r.addresses("server.grpc"),
@@ -207,6 +209,10 @@ fn config(r: &mut Reader) -> Config {
         shutdown: Shutdown {
             delay: r.duration("shutdown.delay"),
             grace: r.duration("shutdown.grace"),
+        },
+        telemetry: Telemetry {
+            trust: r.trace_trust("telemetry.trace_trust"),
+            otlp: otlp::settings::Settings::read(variables),
         },
         log: Log {
             format: r.log_format("log.format"),
@@ -311,6 +317,7 @@ fn canonical(kind: Kind, value: &Value) -> Value {
         | Kind::Duration(_)
         | Kind::Word(_)
         | Kind::SchemaConflict
+        | Kind::TraceTrust
         | Kind::LogFormat
         | Kind::LogFilter => value.clone(),
     }

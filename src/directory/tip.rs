@@ -149,6 +149,11 @@ impl Tip {
         })
     }
 
+    /// How many entities there are.
+    pub fn entities_len(&self) -> usize {
+        self.state.view.len()
+    }
+
     /// How many links there are.
     pub fn links_len(&self) -> usize {
         self.state.links().len()

@@ -46,6 +46,7 @@ use crate::engine::View;
 use crate::engine::footprint::Half;
 use crate::engine::scope::Atom;
 use crate::telemetry::events;
+use crate::telemetry::metrics::directory::DirectoryCounters;
 
 /// Takes the next view into force. What changed comes with it, and has to be
 /// marked first.
@@ -90,6 +91,7 @@ pub struct Keep {
 /// The thread's own.
 pub struct Writer {
     log: Arc<dyn Log>,
+    counters: Arc<DirectoryCounters>,
     shared: Arc<Shared>,
     state: State,
     head: Head,
@@ -119,6 +121,8 @@ impl std::fmt::Debug for Writer {
 pub struct Start {
     /// The log.
     pub log: Arc<dyn Log>,
+    /// Where snapshots are counted.
+    pub counters: Arc<DirectoryCounters>,
     /// What readers see.
     pub shared: Arc<Shared>,
     /// The state at the head of the log.
@@ -149,6 +153,7 @@ impl Writer {
         Self {
             head: start.log.head(),
             log: start.log,
+            counters: start.counters,
             shared: start.shared,
             state: start.state,
             snapshot: None,
@@ -482,13 +487,14 @@ impl Writer {
         self.tail = 0;
         let (log, shared) = (Arc::clone(&self.log), Arc::clone(&self.shared));
         let (state, head, keep) = (self.state.clone(), self.head, self.keep);
+        let counters = Arc::clone(&self.counters);
         std::thread::spawn(move || {
             let kept = log
                 .put_snapshot(head, &mut dump::dump(&state))
                 .and_then(|()| log.trim(head.sequence.saturating_sub(keep.transactions)));
             match kept {
-                Ok(()) => events::directory_snapshot(head.sequence),
-                Err(error) => events::directory_snapshot_failed(&error.to_string()),
+                Ok(()) => events::directory_snapshot(&counters, head.sequence),
+                Err(error) => events::directory_snapshot_failed(&counters, &error.to_string()),
             }
             shared.end_snapshot();
         });

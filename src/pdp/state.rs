@@ -10,6 +10,9 @@ use arc_swap::ArcSwapOption;
 use crate::engine::Fault;
 use crate::engine::Snapshot;
 use crate::engine::View;
+use crate::engine::schema::Schema;
+use crate::telemetry::metrics::actions::Actions;
+use crate::telemetry::metrics::actions::ByAction;
 
 /// Policies that are, or were, in force.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Policies {
     /// Which they are of all that were in force, from 1. The digest does not
     /// tell: links and indexes are made anew with each.
     generation: u64,
+    /// Where decisions are counted by action; nowhere apart until told.
+    by_action: ByAction,
 }
 
 impl Policies {
@@ -36,7 +41,21 @@ impl Policies {
             origin,
             since,
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1,
+            by_action: ByAction::default(),
         }
+    }
+
+    /// The same, with decisions counted by declared action.
+    #[must_use]
+    pub fn counted_by(mut self, actions: &Actions) -> Self {
+        let declared = self.snapshot.schema().into_iter().flat_map(Schema::actions);
+        self.by_action = actions.places(declared.map(|action| &*action.uid));
+        self
+    }
+
+    /// Where decisions are counted by action.
+    pub fn by_action(&self) -> &ByAction {
+        &self.by_action
     }
 }
 

@@ -125,7 +125,8 @@ impl Reload {
     ) -> Result<usize, Vec<Fault>> {
         snapshot.warnings().iter().for_each(events::policy_warning);
         let origin = format!("directory {}", self.root.display());
-        let policies = Arc::new(Policies::new(snapshot, origin, started));
+        let policies = Policies::new(snapshot, origin, started);
+        let policies = Arc::new(policies.counted_by(self.pdp.counters().actions()));
         let (pdp, to_publish) = (Arc::clone(&self.pdp), Arc::clone(&policies));
         let activation = Activation {
             snapshot: Arc::clone(&policies.snapshot),
@@ -161,7 +162,9 @@ impl Reload {
             .map(|active| active.snapshot().digest().short());
         self.note(audit::rejection(&policy_revision, &faults));
         let short: String = policy_revision.chars().take(12).collect();
-        events::policies_rejected(self.pdp.counters(), &short, &faults, in_force.as_deref());
+        let took = at.elapsed().unwrap_or_default();
+        let counters = self.pdp.counters();
+        events::policies_rejected(counters, &short, &faults, in_force.as_deref(), took);
         self.pdp.state().reject(Rejected {
             at,
             policy_revision,

@@ -39,6 +39,7 @@ use super::health::HealthOfPhase;
 use super::limits::DirectoryLimits;
 use super::limits::Limits;
 use super::listen::Connection;
+use super::observe::ObserveLayer;
 use super::phase::Follower;
 use super::phase::Phase;
 use crate::directory::Directory;
@@ -138,7 +139,7 @@ impl Grpc {
         )
     }
 
-    fn router(self) -> Router<Stack<DeadlineLayer, Identity>> {
+    fn router(self) -> Router<Stack<DeadlineLayer, Stack<ObserveLayer, Identity>>> {
         let optional = |time: Duration| (!time.is_zero()).then_some(time);
         let Limits {
             message_bytes_max,
@@ -198,6 +199,9 @@ impl Grpc {
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .layer(ObserveLayer {
+                counters: Arc::clone(self.pdp.counters()),
+            })
             .layer(DeadlineLayer {
                 max: deadline_max,
                 counters: Arc::clone(self.pdp.counters()),

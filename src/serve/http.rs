@@ -1,6 +1,4 @@
-//! The HTTP port: liveness, readiness, counters.
-
-use std::sync::Arc;
+//! The HTTP port: liveness, readiness, metrics.
 
 use axum::Router;
 use axum::extract::State;
@@ -8,40 +6,40 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use serde_json::json;
 
-use super::phase::Follower;
-use super::phase::Phase;
-use crate::pdp::Pdp;
-
-#[derive(Clone)]
-struct Served {
-    pdp: Arc<Pdp>,
-    phase: Follower,
-}
+use super::measured::Measured;
+use crate::telemetry::metrics::prometheus;
 
 /// The routes: `/livez`, `/readyz`, `/metrics`; anything else is not found.
-pub fn routes(pdp: Arc<Pdp>, phase: Follower) -> Router {
+pub fn routes(measured: Measured) -> Router {
     Router::new()
         .route("/livez", get(async || "live\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(Served { pdp, phase })
+        .with_state(measured)
 }
 
-async fn readyz(State(served): State<Served>) -> impl IntoResponse {
-    match *served.phase.borrow() {
-        Phase::Ready => (StatusCode::OK, "ready\n"),
-        Phase::Starting => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: no policies are in force yet\n",
-        ),
-        Phase::Leaving | Phase::Draining => {
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n")
-        }
-    }
+async fn readyz(State(measured): State<Measured>) -> impl IntoResponse {
+    let reasons = measured.reasons();
+    let is_ready = reasons.is_empty();
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let reasons = reasons.iter().map(|reason| {
+        json!({
+            "what": reason.what,
+            "hint": reason.hint,
+        })
+    });
+    let body = json!({"ready": is_ready, "reasons": reasons.collect::<Vec<_>>()});
+    let body = format!("{body}\n");
+    (status, [(CONTENT_TYPE, "application/json")], body)
 }
 
-async fn metrics(State(served): State<Served>) -> impl IntoResponse {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(CONTENT_TYPE, kind)], served.pdp.counters().prometheus())
+async fn metrics(State(measured): State<Measured>) -> impl IntoResponse {
+    let text = prometheus::text(&measured.families());
+    ([(CONTENT_TYPE, prometheus::MEDIA_TYPE)], text)
 }

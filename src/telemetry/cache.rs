@@ -4,8 +4,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use super::counters::add;
-use super::counters::head;
-use super::counters::line;
+use super::metrics::Family;
+use super::metrics::Value;
+use super::metrics::table;
 
 /// How the decision cache fares.
 #[derive(Debug, Default)]
@@ -67,26 +68,23 @@ impl CacheCounters {
         (read(&self.hits), missed.map(read).iter().sum())
     }
 
-    pub(super) fn prometheus(&self, text: &mut String) {
+    pub(super) fn families(&self) -> [Family; 2] {
         let lookups = [
-            ("hit", "", &self.hits),
-            ("miss", "absent", &self.misses),
-            ("miss", "policies_changed", &self.stale_policies),
-            ("miss", "entities_changed", &self.stale_entities),
-            ("uncacheable", "action", &self.skipped_action),
-            ("uncacheable", "errors", &self.skipped_errors),
+            (["hit", ""], &self.hits),
+            (["miss", "absent"], &self.misses),
+            (["miss", "policies_changed"], &self.stale_policies),
+            (["miss", "entities_changed"], &self.stale_entities),
+            (["uncacheable", "action"], &self.skipped_action),
+            (["uncacheable", "errors"], &self.skipped_errors),
         ];
-        let name = "deodar_cache_lookups_total";
-        head(text, name, "Decisions by what the cache did for them.");
-        for (result, cause, count) in lookups {
-            let labels = format!("result=\"{result}\",cause=\"{cause}\"");
-            line(text, name, &labels, read(count));
-        }
-        let name = "deodar_cache_removals_total";
-        head(text, name, "Decisions that left the cache.");
-        for (cause, count) in [("size", &self.evicted), ("replaced", &self.replaced)] {
-            line(text, name, &format!("cause=\"{cause}\""), read(count));
-        }
+        let of = |family: Family, (labels, count)| family.with(labels, Value::Count(read(count)));
+        let lookups = lookups
+            .into_iter()
+            .fold(Family::of(&table::CACHE_LOOKUPS), of);
+        let removals = Family::of(&table::CACHE_REMOVALS)
+            .with(["size"], Value::Count(read(&self.evicted)))
+            .with(["replaced"], Value::Count(read(&self.replaced)));
+        [lookups, removals]
     }
 }
 

@@ -1,18 +1,35 @@
-//! Counters, and their Prometheus text.
+//! What decisions, calls and policies are counted by.
 
-use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::cache::CacheCounters;
+use super::metrics::Family;
+use super::metrics::Metric;
+use super::metrics::Value;
+use super::metrics::actions::Actions;
+use super::metrics::histogram::Histogram;
+use super::metrics::histogram::OF_DECISIONS;
+use super::metrics::histogram::OF_RELOADS;
+use super::metrics::prometheus;
+use super::metrics::rpc::Calls;
+use super::metrics::table;
+use super::otlp::queue::ExportCounters;
+use super::trace::Tracer;
 use crate::engine::Cause;
 use crate::engine::Decision;
 
 /// What is counted since the start. Labels are closed sets, never ids.
-#[derive(Debug, Default)]
+///
+/// One atomic for each, not one for each core: that is for when a measurement asks
+/// for it.
+#[derive(Debug)]
 pub struct Counters {
-    allowed: AtomicU64,
-    denied: [AtomicU64; CAUSES.len()],
+    /// By cause, from `policy`; decided and from the cache.
+    decisions: [[AtomicU64; 2]; CAUSES.len() + 1],
     policy_errors: AtomicU64,
     bad_questions: AtomicU64,
     not_ready: AtomicU64,
@@ -21,6 +38,36 @@ pub struct Counters {
     rejections: AtomicU64,
     connections_refused: AtomicU64,
     cache: CacheCounters,
+    calls: Calls,
+    actions: Actions,
+    decide: Histogram,
+    activated: Histogram,
+    rejected: Histogram,
+    exports: Arc<ExportCounters>,
+    tracer: OnceLock<Tracer>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            decisions: Default::default(),
+            policy_errors: AtomicU64::default(),
+            bad_questions: AtomicU64::default(),
+            not_ready: AtomicU64::default(),
+            deadlines: AtomicU64::default(),
+            activations: AtomicU64::default(),
+            rejections: AtomicU64::default(),
+            connections_refused: AtomicU64::default(),
+            cache: CacheCounters::default(),
+            calls: Calls::default(),
+            actions: Actions::default(),
+            decide: Histogram::new(OF_DECISIONS),
+            activated: Histogram::new(OF_RELOADS),
+            rejected: Histogram::new(OF_RELOADS),
+            exports: Arc::default(),
+            tracer: OnceLock::new(),
+        }
+    }
 }
 
 const CAUSES: [Cause; 8] = [
@@ -36,17 +83,14 @@ const CAUSES: [Cause; 8] = [
 
 impl Counters {
     /// A decision was made.
-    pub fn decision(&self, decision: &Decision) {
-        match decision.cause() {
-            None => add(&self.allowed),
-            Some(cause) => {
-                let place = CAUSES.iter().position(|known| *known == cause);
-                place
-                    .and_then(|place| self.denied.get(place))
-                    .into_iter()
-                    .for_each(add);
-            }
-        }
+    pub(super) fn decision(&self, decision: &Decision, cached: bool) {
+        let place = decision.cause().map_or(Some(0), |cause| {
+            let place = CAUSES.iter().position(|known| *known == cause);
+            place.map(|place| place + 1)
+        });
+        let counts = place.and_then(|place| self.decisions.get(place));
+        let count = counts.and_then(|counts| counts.get(usize::from(cached)));
+        count.into_iter().for_each(add);
         if !decision.errors.is_empty() {
             self.policy_errors
                 .fetch_add(decision.errors.len() as u64, Ordering::Relaxed);
@@ -69,13 +113,15 @@ impl Counters {
     }
 
     /// Policies were put in force.
-    pub fn activation(&self) {
+    pub fn activation(&self, took: Duration) {
         add(&self.activations);
+        self.activated.observe(took);
     }
 
     /// A change of policies was refused.
-    pub fn rejection(&self) {
+    pub fn rejection(&self, took: Duration) {
         add(&self.rejections);
+        self.rejected.observe(took);
     }
 
     /// A connection was refused because there were too many.
@@ -88,68 +134,87 @@ impl Counters {
         &self.cache
     }
 
-    /// All counters in Prometheus' text format, version 0.0.4.
-    pub fn prometheus(&self) -> String {
-        let mut text = String::new();
-        let decisions = std::iter::once(("allow", "policy", &self.allowed)).chain(
-            CAUSES
-                .iter()
-                .zip(&self.denied)
-                .map(|(cause, count)| ("deny", cause.as_str(), count)),
-        );
-        head(
-            &mut text,
-            "deodar_decisions_total",
-            "Decisions made, by outcome and cause.",
-        );
-        for (decision, cause, count) in decisions {
-            let count = count.load(Ordering::Relaxed);
-            let labels = format!("decision=\"{decision}\",cause=\"{cause}\"");
-            line(&mut text, "deodar_decisions_total", &labels, count);
-        }
-        let plain = [
-            (
-                "deodar_policy_errors_total",
-                "Policies that failed to evaluate.",
-                &self.policy_errors,
-            ),
-            (
-                "deodar_bad_questions_total",
-                "Questions that could not be asked.",
-                &self.bad_questions,
-            ),
-            (
-                "deodar_not_ready_total",
-                "Questions before any policies were in force.",
-                &self.not_ready,
-            ),
-            (
-                "deodar_deadlines_exceeded_total",
-                "Questions whose deadline passed.",
-                &self.deadlines,
-            ),
-            (
-                "deodar_policy_activations_total",
-                "Policy revisions put in force.",
-                &self.activations,
-            ),
-            (
-                "deodar_policy_rejections_total",
-                "Policy revisions refused.",
-                &self.rejections,
-            ),
-            (
-                "deodar_connections_refused_total",
-                "Connections refused as too many.",
-                &self.connections_refused,
-            ),
+    /// How long calls took.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// How long the engine takes for a decision.
+    pub fn decide(&self) -> &Histogram {
+        &self.decide
+    }
+
+    /// Decisions by action.
+    pub fn actions(&self) -> &Actions {
+        &self.actions
+    }
+
+    /// How sending telemetry goes.
+    pub fn exports(&self) -> &Arc<ExportCounters> {
+        &self.exports
+    }
+
+    /// What traces calls, if anything does.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.get()
+    }
+
+    /// Calls are traced from now on; the first tracer stays.
+    pub fn trace_with(&self, tracer: Tracer) {
+        self.tracer.set(tracer).ok();
+    }
+
+    /// Every metric that is counted here.
+    pub(super) fn families(&self) -> Vec<Family> {
+        let plain = |(metric, count): (&'static Metric, &AtomicU64)| {
+            Family::count(metric, count.load(Ordering::Relaxed))
+        };
+        let reload = |outcome, histogram: &Histogram| {
+            let spread = histogram.read();
+            Family::of(&table::RELOAD_DURATION).with([outcome], Value::Spread(spread))
+        };
+        let mut reloads = reload("activated", &self.activated);
+        reloads
+            .points
+            .extend(reload("rejected", &self.rejected).points);
+        let decide = Value::Spread(self.decide.read());
+        let mut families = vec![
+            self.calls.family(),
+            self.decisions(),
+            self.actions.family(),
+            Family::of(&table::DECIDE_DURATION).with([], decide),
+            reloads,
         ];
-        for (name, help, count) in plain {
-            head(&mut text, name, help);
-            line(&mut text, name, "", count.load(Ordering::Relaxed));
+        families.extend(self.cache.families());
+        let counts = [
+            (&table::POLICY_ERRORS, &self.policy_errors),
+            (&table::BAD_QUESTIONS, &self.bad_questions),
+            (&table::NOT_READY, &self.not_ready),
+            (&table::DEADLINES_EXCEEDED, &self.deadlines),
+            (&table::ACTIVATIONS, &self.activations),
+            (&table::REJECTIONS, &self.rejections),
+            (&table::CONNECTIONS_REFUSED, &self.connections_refused),
+        ];
+        families.extend(counts.map(plain));
+        families.extend(self.exports.families());
+        families
+    }
+
+    /// What is counted here, as Prometheus reads it.
+    pub fn prometheus(&self) -> String {
+        prometheus::text(&self.families())
+    }
+
+    fn decisions(&self) -> Family {
+        let mut family = Family::of(&table::DECISIONS);
+        for (cause, counts) in table::CAUSES.iter().zip(&self.decisions) {
+            let decision = if *cause == "policy" { "allow" } else { "deny" };
+            for (cached, count) in ["false", "true"].into_iter().zip(counts) {
+                let count = Value::Count(count.load(Ordering::Relaxed));
+                family = family.with([decision, *cause, cached], count);
+            }
         }
-        self.cache.prometheus(&mut text);
-        text
+        family
     }
 }
 
@@ -157,16 +222,19 @@ pub(super) fn add(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-pub(super) fn head(text: &mut String, name: &str, help: &str) {
-    // Writing to a string cannot fail.
-    writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter").ok();
-}
+#[cfg(test)]
+mod tests {
+    use super::CAUSES;
+    use super::table;
 
-pub(super) fn line(text: &mut String, name: &str, labels: &str, count: u64) {
-    let labels = if labels.is_empty() {
-        String::new()
-    } else {
-        format!("{{{labels}}}")
-    };
-    writeln!(text, "{name}{labels} {count}").ok();
+    #[test]
+    fn causes_are_named_as_the_table_has_them() {
+        let named = CAUSES.iter().map(|cause| cause.as_str());
+        assert!(
+            ["policy"]
+                .into_iter()
+                .chain(named)
+                .eq(table::CAUSES.iter().copied())
+        );
+    }
 }

@@ -4,6 +4,14 @@ use std::io;
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::Registry;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::otlp::Bridge;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,18 +30,39 @@ pub fn on_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Starts logging to standard error.
+/// Which log lines are written, which may change while the process runs.
+#[derive(Debug)]
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Writes other log lines from now on.
+    ///
+    /// # Errors
+    /// When `filter` is not a filter.
+    pub fn set(&self, filter: &str) -> Result<(), String> {
+        let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+        let changed = self.0.reload(filter);
+        changed.map_err(|error| error.to_string())
+    }
+}
+
+/// Starts logging to standard error, and to a collector if there is a bridge to it.
 ///
 /// # Errors
 /// When `filter` is not a filter, or logging was started before.
-pub fn start(format: Format, filter: &str) -> Result<(), String> {
+pub fn start(format: Format, filter: &str, bridge: Option<Bridge>) -> Result<Level, String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match format {
-        Format::Human { colour } => builder.with_ansi(colour).with_target(false).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
-    }
-    .map_err(|error| error.to_string())
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match format {
+        Format::Human { colour } => lines.with_ansi(colour).with_target(false).boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let started = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(bridge)
+        .try_init();
+    started.map_err(|error| error.to_string())?;
+    Ok(Level(handle))
 }

@@ -31,7 +31,7 @@ fn value(kind: Kind) -> v1::Value {
 }
 
 /// Press 01 publishes its telemetry, at a fixed time: allowed.
-fn good() -> v1::AuthorizeRequest {
+pub(crate) fn good() -> v1::AuthorizeRequest {
     let now = value(Kind::Datetime("2026-11-22T03:12:00Z".to_owned()));
     v1::AuthorizeRequest {
         principal: Some(entity("Iot::Device", "press-01")),

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use deodar::serve::measured::Measured;
+use deodar::serve::phase::phases;
+use deodar::telemetry::metrics::table::METRICS;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tonic::Code;
@@ -70,7 +73,16 @@ async fn bad_policies_at_the_start_are_waited_out_not_ready() {
         .unwrap()
         .into_inner();
     assert_eq!(policies.status(), ServingStatus::Serving);
-    assert!(get(&running, "/readyz").await.starts_with("HTTP/1.1 503"));
+    let answer = get(&running, "/readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["ready"], false);
+    assert_eq!(body["reasons"][0]["what"], "no policies are in force yet");
+    let hint = body["reasons"][0]["hint"].as_str().unwrap();
+    assert!(hint.contains("deodar validate"), "{hint}");
+    let what = body["reasons"][1]["what"].as_str().unwrap();
+    assert!(what.starts_with("the policies are refused"), "{what}");
     assert!(get(&running, "/livez").await.starts_with("HTTP/1.1 200"));
     let status = running
         .authorization()
@@ -85,7 +97,12 @@ async fn bad_policies_at_the_start_are_waited_out_not_ready() {
     .unwrap();
     let second = watch.message().await.unwrap().unwrap();
     assert_eq!(second.status(), ServingStatus::Serving);
-    assert!(get(&running, "/readyz").await.starts_with("HTTP/1.1 200"));
+    let answer = get(&running, "/readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        answer.ends_with("{\"ready\":true,\"reasons\":[]}\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -142,6 +159,82 @@ async fn counters_are_shown_for_prometheus() {
         "{metrics}"
     );
     assert!(get(&running, "/other").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn every_metric_is_shown_with_labels_of_its_closed_lists() {
+    let running = Running::reference().await;
+    running
+        .authorization()
+        .authorize(deodar::proto::v1::AuthorizeRequest::default())
+        .await
+        .unwrap_err();
+    let shown = get(&running, "/metrics").await;
+    for metric in METRICS {
+        let line = format!("# TYPE {} ", metric.prometheus_name());
+        assert_eq!(shown.matches(&line).count(), 1, "{line}");
+    }
+    assert!(
+        shown.contains(
+            "rpc_server_call_duration_seconds_count{rpc_method=\"deodar.v1.AuthorizationService/Authorize\",rpc_system_name=\"grpc\",rpc_response_status_code=\"INVALID_ARGUMENT\"} 1\n"
+        ),
+        "{shown}"
+    );
+    let measured = Measured {
+        pdp: std::sync::Arc::clone(&running.server.pdp),
+        directory: running.server.directory.clone(),
+        phase: phases().1,
+    };
+    let families = measured.families();
+    assert_eq!(families.len(), METRICS.len());
+    for (family, metric) in families.iter().zip(METRICS) {
+        assert_eq!(family.metric.name, metric.name);
+        for point in &family.points {
+            assert_eq!(point.labels.len(), metric.labels.len());
+            for (label, value) in metric.labels.iter().zip(&point.labels) {
+                assert!(label.takes(value), "{} {} {value}", metric.name, label.name);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_are_counted_when_they_end_and_made_up_methods_together() {
+    let running = Running::reference().await;
+    let questions = tokio_stream::iter([deodar::proto::v1::StreamAuthorizeRequest::default()]);
+    let answers = running.authorization().stream_authorize(questions).await;
+    let mut answers = answers.unwrap().into_inner();
+    while answers.message().await.unwrap().is_some() {}
+    let mut client = HealthClient::new(running.channel.clone());
+    let mut watch = client.watch(of("")).await.unwrap().into_inner();
+    watch.message().await.unwrap();
+    drop(watch);
+    let mut made_up = tonic::client::Grpc::new(running.channel.clone());
+    made_up.ready().await.unwrap();
+    let path = "/made.Up/Call".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckRequest>::default();
+    let request = tonic::Request::new(of(""));
+    made_up.unary(request, path, codec).await.unwrap_err();
+    // The end of the watch has to travel.
+    let expected = [
+        ("deodar.v1.AuthorizationService/StreamAuthorize", "OK"),
+        ("grpc.health.v1.Health/Watch", "CANCELLED"),
+        ("_OTHER", "UNIMPLEMENTED"),
+    ];
+    for (method, code) in expected {
+        let line = format!(
+            "_count{{rpc_method=\"{method}\",rpc_system_name=\"grpc\",rpc_response_status_code=\"{code}\"}} 1\n"
+        );
+        let mut shown = String::new();
+        for _ in 0..100 {
+            shown = get(&running, "/metrics").await;
+            if shown.contains(&line) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(shown.contains(&line), "{line}{shown}");
+    }
 }
 
 #[tokio::test]

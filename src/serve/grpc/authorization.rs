@@ -39,6 +39,7 @@ use crate::proto::v1;
 use crate::serve::deadline::Deadline;
 use crate::serve::deadline::exceeded;
 use crate::serve::limits::Limits;
+use crate::telemetry::trace::Part;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -102,6 +103,11 @@ impl Asked {
             let message = "cannot be waited for: this server has no directory";
             return Err(WireError::new("at_least", message, "leave it out").into());
         };
+        let _part = self
+            .pdp
+            .counters()
+            .tracer()
+            .map(|_| Part::begin("deodar.wait"));
         let reached = reached(directory, "at_least", at_least, deadline).await;
         if matches!(reached, Err(Refusal::Bad(_))) {
             self.pdp.counters().bad_question();

@@ -6,6 +6,7 @@ use tonic::metadata::MetadataMap;
 
 use crate::identity::Caller;
 use crate::pdp::recording::Call;
+use crate::telemetry;
 
 /// Longer names of requests are cut.
 const REQUEST_BYTES_MAX: usize = 128;
@@ -26,10 +27,16 @@ impl By {
             caller: caller(extensions),
             call: Call {
                 request: request.map(|text| text.chars().take(REQUEST_BYTES_MAX).collect()),
-                trace: text("traceparent").and_then(trace),
+                trace: own_trace().or_else(|| text("traceparent").and_then(trace)),
             },
         }
     }
+}
+
+/// The trace of the call's own span, if it has one.
+fn own_trace() -> Option<SmolStr> {
+    let (trace, _) = telemetry::trace::ids()?;
+    Some(format!("{:032x}", u128::from_be_bytes(trace)).into())
 }
 
 /// Who calls, by the connection.

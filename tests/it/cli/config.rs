@@ -89,6 +89,7 @@ fn every_value_is_shown_with_its_origin() {
     compression.above_bytes             8KiB                        default
     shutdown.delay                      0s                          default
     shutdown.grace                      10s                         default
+    telemetry.trace_trust               child                       default
     log.format                          auto                        default
     log.level                           debug                       --log-level
     ");

@@ -82,6 +82,23 @@ impl Served {
         }
     }
 
+    fn hang_up(&self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The first line from here that has a text.
+    fn line_with(&mut self, text: &str) -> Json {
+        loop {
+            let mut line = String::new();
+            assert!(self.lines.read_line(&mut line).unwrap() > 0, "no `{text}`");
+            if line.contains(text) {
+                return serde_json::from_str(&line).unwrap();
+            }
+        }
+    }
+
     fn terminate(mut self) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
         assert!(
@@ -191,6 +208,21 @@ fn a_signal_ends_it_in_order() {
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("draining") && log.contains("SIGTERM"), "{log}");
     assert!(!socket.exists());
+}
+
+#[test]
+fn at_a_hangup_the_log_level_is_read_again() {
+    let place = Place::new();
+    let mut served = Served::start(place.0.path(), &place.0.path().join("policies"), &[]);
+    place.write("deodar.toml", "[log]\nlevel = \"deodar=debug\"\n");
+    served.hang_up();
+    let line = served.line_with("was read again");
+    assert_eq!(line["level"], "deodar=debug");
+    place.write("deodar.toml", "[log]\nlevel = \"loud=very\"\n");
+    served.hang_up();
+    let line = served.line_with("`log.level` stays");
+    assert_eq!(line["error"], "`log.level` is not a log filter");
+    assert_eq!(served.terminate().0, Some(0));
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! Everything that is measured, of the parts that a server is made of.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use super::phase::Follower;
+use super::phase::Phase;
+use crate::directory::Directory;
+use crate::pdp::NotReady;
+use crate::pdp::Pdp;
+use crate::pdp::cache::Cache;
+use crate::telemetry;
+use crate::telemetry::metrics::Family;
+use crate::telemetry::metrics::Point;
+use crate::telemetry::metrics::Value;
+use crate::telemetry::metrics::table;
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The decision point.
+    pub pdp: Arc<Pdp>,
+    /// The directory.
+    pub directory: Directory,
+    /// The phase of the server.
+    pub phase: Follower,
+}
+
+/// Why questions are not answered now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// What is so.
+    pub what: String,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+impl Measured {
+    /// Why questions are not answered; empty while they are.
+    pub fn reasons(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        let mut because = |what: String, hint| reasons.push(Reason { what, hint });
+        match self.pdp.in_force() {
+            Ok(_) => {}
+            Err(NotReady::NoPolicies) => {
+                because(
+                    NotReady::NoPolicies.to_string(),
+                    "mend the policies; `deodar validate DIR` and the log show the faults",
+                );
+                if let Some(rejected) = self.pdp.state().rejected() {
+                    let count = rejected.faults.len();
+                    because(
+                        format!("the policies are refused: {count} fault(s)"),
+                        "see `PolicyService/GetStatus` for each of them",
+                    );
+                }
+            }
+            Err(behind @ NotReady::Behind { .. }) => because(
+                behind.to_string(),
+                "look for the reason in the log: the disk of `directory.path` cannot be written",
+            ),
+        }
+        if let Some(recording) = self.pdp.recording()
+            && !recording.log.is_taking()
+        {
+            because(
+                "the audit log has no room, and nothing is answered without a record".to_owned(),
+                "look at the disk of `audit.path`, or see `audit.overflow`",
+            );
+        }
+        if let Phase::Leaving | Phase::Draining = *self.phase.borrow() {
+            because(
+                "the server is draining".to_owned(),
+                "ask another instance; this one ends",
+            );
+        }
+        reasons
+    }
+
+    /// Every metric of the table, with its values now.
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = telemetry::families(self.pdp.counters(), self.directory.counters());
+        let is_ready = self.reasons().is_empty();
+        let tip = self.directory.tip();
+        let (entries, bytes) = self.pdp.cache().map_or((0, 0), Cache::size);
+        let gauges = [
+            (&table::READY, u64::from(is_ready)),
+            (&table::CACHE_ENTRIES, entries),
+            (&table::CACHE_SIZE, bytes),
+            (&table::DIRECTORY_SEQUENCE, tip.revision.sequence),
+            (&table::DIRECTORY_ENTITIES, tip.entities_len() as u64),
+            (&table::DIRECTORY_LINKS, tip.links_len() as u64),
+        ];
+        families.extend(gauges.map(|(metric, value)| Family::count(metric, value)));
+        families.extend(self.policies());
+        families.extend(self.audit());
+        let version = Value::Count(1);
+        families.push(Family::of(&table::BUILD).with([env!("CARGO_PKG_VERSION")], version));
+        let place = |family: &Family| {
+            let same = |metric: &&telemetry::metrics::Metric| metric.name == family.metric.name;
+            table::METRICS.iter().position(same)
+        };
+        families.sort_by_key(place);
+        families
+    }
+
+    fn audit(&self) -> Vec<Family> {
+        let Some(recording) = self.pdp.recording() else {
+            return Vec::new();
+        };
+        let counters = recording.log.counters();
+        let missing = Family::of(&table::AUDIT_MISSING)
+            .with(["lost"], Value::Count(counters.lost))
+            .with(["refused"], Value::Count(counters.refused));
+        let oldest = counters.oldest.unwrap_or_default().as_secs_f64();
+        vec![
+            Family::count(&table::AUDIT_RECORDS, counters.records),
+            missing,
+            Family::count(&table::AUDIT_WAITING, counters.waiting_records as u64),
+            Family::of(&table::AUDIT_OLDEST).with([], Value::Number(oldest)),
+            Family::count(&table::AUDIT_LATE, counters.late),
+            Family::count(&table::AUDIT_DISK_ERRORS, counters.disk_errors),
+        ]
+    }
+
+    fn policies(&self) -> [Family; 2] {
+        let mut info = Family::of(&table::POLICIES);
+        let mut since = Family::of(&table::POLICIES_SINCE);
+        if let Some(active) = self.pdp.state().load_full() {
+            info.points.push(Point {
+                labels: vec![Cow::Owned(active.policies.revision.clone())],
+                value: Value::Count(1),
+            });
+            let seconds = active.policies.since.duration_since(UNIX_EPOCH);
+            let seconds = seconds.unwrap_or_default().as_secs_f64();
+            since = since.with([], Value::Number(seconds));
+        }
+        [info, since]
+    }
+}
