@@ -102,10 +102,24 @@ impl Reader {
         })
     }
 
-    /// Names.
+    /// Names of context keys.
     pub fn names(&mut self, path: &str) -> Vec<SmolStr> {
         self.read(path, |value| {
-            Ok(list(value).into_iter().map(SmolStr::new).collect())
+            let items = list(value);
+            let is_of_name = |c: char| c.is_alphanumeric() || "_-.:".contains(c);
+            let parse = |text: &str| {
+                if !text.is_empty() && text.chars().all(is_of_name) {
+                    return Ok(SmolStr::new(text));
+                }
+                let hint =
+                    "write it as the schema declares it: letters, digits, `_`, `-`, `.` and `:`";
+                Err(of_item(
+                    text,
+                    items.len(),
+                    Refusal::new("is not a name", hint),
+                ))
+            };
+            items.iter().map(|text| parse(text)).collect()
         })
     }
 

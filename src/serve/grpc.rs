@@ -173,19 +173,9 @@ impl Grpc {
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip);
         let health = HealthServer::new(HealthOfPhase::new(self.phase));
-        let reflection = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
-        let (v1, v1alpha) = if self.reflection {
-            (
-                reflection().build_v1().ok(),
-                reflection().build_v1alpha().ok(),
-            )
-        } else {
-            (None, None)
-        };
+        let reflection = || self.reflection.then(reflection);
+        let v1 = reflection().and_then(|reflection| reflection.build_v1().ok());
+        let v1alpha = reflection().and_then(|reflection| reflection.build_v1alpha().ok());
         let mut server = Server::builder();
         if let Some(age) = optional(self.connections.age_max) {
             server = server
@@ -214,4 +204,11 @@ impl Grpc {
             .add_optional_service(v1)
             .add_optional_service(v1alpha)
     }
+}
+
+/// What callers may ask about the services.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }

@@ -106,10 +106,9 @@ impl Measured {
     }
 
     fn audit(&self) -> Vec<Family> {
-        let Some(recording) = self.pdp.recording() else {
-            return Vec::new();
-        };
-        let counters = recording.log.counters();
+        let recording = self.pdp.recording();
+        let counters = recording.map(|recording| recording.log.counters());
+        let counters = counters.unwrap_or_default();
         let missing = Family::of(&table::AUDIT_MISSING)
             .with(["lost"], Value::Count(counters.lost))
             .with(["refused"], Value::Count(counters.refused));

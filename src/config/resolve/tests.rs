@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Flags;
+use super::Kind;
 use super::Resolved;
 use super::resolve;
 use crate::config::ConfigFault;
@@ -106,7 +107,7 @@ fn every_key_is_read_and_refuses_what_it_cannot_be() {
         );
         assert!(resolved.is_ok(), "{}: {resolved:?}", key.path());
         // A path can be anything but empty.
-        let nonsense = if key.name == "path" {
+        let nonsense = if key.kind == Kind::Path {
             ""
         } else {
             &"=".repeat(200)

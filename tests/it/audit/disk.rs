@@ -135,14 +135,25 @@ fn a_full_disk_is_waited_out() {
         "{health:?}"
     );
     audit.close();
-    assert_eq!(reader.map(Result::unwrap).count(), 20 + 1);
+    // What was missed, and on a busy machine that it took long, is told besides.
+    let (gaps, records): (Vec<_>, Vec<_>) = reader
+        .map(Result::unwrap)
+        .partition(|line| line.kind == "gap");
+    assert_eq!(records.len(), 20);
+    assert!(!gaps.is_empty());
     assert_eq!(sound(directory.path()).lost, 9);
     assert_eq!(numbers(directory.path(), 0), taken);
-    let [gap] = &of_kind(directory.path(), "gap")[..] else {
-        panic!("one gap");
+    // In one, or in two when the writer looked in between.
+    let gaps = of_kind(directory.path(), "gap");
+    let is_why = |why: &str| {
+        let mut whys = gaps.iter().flat_map(|gap| gap["why"].as_array().unwrap());
+        whys.any(|told| told == why)
     };
-    assert_eq!(gap["why"], serde_json::json!(["queue", "disk"]));
-    assert!(gap["disk_errors"].as_u64().unwrap() >= 3, "{gap}");
+    assert!(is_why("queue") && is_why("disk"), "{gaps:?}");
+    let gap = gaps
+        .iter()
+        .find(|gap| gap["disk_errors"].as_u64() >= Some(3));
+    let gap = gap.unwrap_or_else(|| panic!("{gaps:?}"));
     assert!(
         gap["disk_error"]
             .as_str()
