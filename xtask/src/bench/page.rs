@@ -90,9 +90,9 @@ rounds in which the servers took turns, so that a busy machine slows all of them
 
 The **echo** is a bare tonic server of the same service and the same messages: it decodes the request, clones
 an answer that Deodar gave before, and sends it. It decides nothing. CPU is user and system time of the server
-process, divided by calls. Deodar runs beside it twice: as it is configured by default, and with its decision
-cache switched off (`cache.bytes_max = 0`). Both keep their directory in memory; nothing is written to it while
-they are asked.
+process, divided by calls. Deodar runs beside it three times: as it is configured by default, without its audit
+log (`audit.path = \"off\"`), and with its decision cache switched off (`cache.bytes_max = 0`). All keep their
+directory in memory; nothing is written to it while they are asked.
 
 ";
 
