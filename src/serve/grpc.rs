@@ -15,6 +15,7 @@ mod directory_room;
 mod directory_status;
 mod directory_watch;
 mod directory_wire;
+mod outlet;
 pub mod policy;
 pub mod shared;
 pub mod status;

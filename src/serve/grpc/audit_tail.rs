@@ -2,7 +2,6 @@
 //! the caller takes it.
 
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,10 @@ use tonic::Status;
 use super::audit_status::unreadable;
 use super::audit_wire::record;
 use super::directory_room::Room;
-use super::directory_watch::beats;
+use super::outlet;
+use super::outlet::Outlet;
+use super::outlet::Over;
+use super::outlet::beats;
 use crate::audit::ReadError;
 use crate::audit::filter::Filter;
 use crate::audit::read::Line;
@@ -23,21 +25,21 @@ use crate::audit::read::Since;
 use crate::proto::v1;
 use crate::proto::v1::tail_response::Event;
 use crate::serve::deadline::Deadline;
-use crate::serve::deadline::exceeded;
 use crate::serve::phase::Follower;
-use crate::serve::phase::Phase;
 
 /// Records that are looked at at a time.
 const LOOKED_AT_MAX: usize = 4096;
 /// Bytes of records that are taken from the log at a time.
 const READ_BYTES: usize = 1 << 20;
-/// Messages that wait for the caller to take them.
-const WAITING_MAX: usize = 4;
 /// How long to wait for a file that is behind what is said to be durable.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What a caller does when the server leaves.
+const LEAVING: &str =
+    "the server is leaving; tail another, or this one again, after the last record that came";
+
 /// What a tail answers with.
-pub(super) type Sent = Result<v1::TailResponse, Status>;
+pub(super) type Sent = outlet::Sent<v1::TailResponse>;
 
 /// Where a tail starts.
 #[derive(Debug)]
@@ -62,11 +64,6 @@ pub(super) struct Tail {
     pub(super) _seat: OwnedSemaphorePermit,
 }
 
-/// The caller has gone, or was told why the tail ends.
-struct Over;
-
-type Ending = Pin<Box<dyn Future<Output = Status> + Send>>;
-
 /// Where the log is read.
 struct Place {
     reader: Reader,
@@ -90,11 +87,9 @@ impl Tail {
             reader: reader.map_err(|error| unreadable(&error))?,
             looked_at: next - 1,
         };
-        let (into, from) = mpsc::channel(WAITING_MAX);
+        let (outlet, from) = Outlet::new(self.phase.clone(), self.deadline, LEAVING);
         tokio::spawn(async move {
-            let mut ending: Ending = Box::pin(ending(self.phase.clone(), self.deadline));
-            // Whoever is gone needs no answer.
-            self.run(place, latest, &into, &mut ending).await.err();
+            let Over = self.run(place, latest, outlet).await;
         });
         Ok(from)
     }
@@ -103,34 +98,38 @@ impl Tail {
         mut self,
         mut place: Place,
         latest: Vec<Line>,
-        into: &mpsc::Sender<Sent>,
-        ending: &mut Ending,
-    ) -> Result<(), Over> {
+        mut outlet: Outlet<v1::TailResponse>,
+    ) -> Over {
         for line in latest {
-            send(into, ending, Event::Record(record(line))).await?;
+            if let Err(over) = outlet.send(message(Event::Record(record(line)))).await {
+                return over;
+            }
         }
         let mut beats = beats(self.interval);
-        let mut is_told = false;
+        let mut is_due = true;
         loop {
             let durable = *self.durable.borrow_and_update();
             if place.looked_at < durable {
-                place = self.catch_up(place, durable, into, ending).await?;
+                place = match self.catch_up(place, durable, &mut outlet).await {
+                    Ok(place) => place,
+                    Err(over) => return over,
+                };
                 continue;
             }
-            if !is_told {
-                is_told = true;
-                send(into, ending, heartbeat(place.looked_at, durable)).await?;
+            if std::mem::take(&mut is_due)
+                && let Err(over) = outlet
+                    .send(message(heartbeat(place.looked_at, durable)))
+                    .await
+            {
+                return over;
             }
             tokio::select! {
                 biased;
-                () = into.closed() => return Err(Over),
-                status = &mut *ending => return end(into, status).await,
+                over = outlet.over() => return outlet.end(over).await,
                 changed = self.durable.changed() => if changed.is_err() {
-                    return end(into, leaving()).await;
+                    return outlet.leave().await;
                 },
-                _ = beats.tick() => {
-                    send(into, ending, heartbeat(place.looked_at, durable)).await?;
-                }
+                _ = beats.tick() => is_due = true,
             }
         }
     }
@@ -139,25 +138,20 @@ impl Tail {
         &self,
         place: Place,
         durable: u64,
-        into: &mpsc::Sender<Sent>,
-        ending: &mut Ending,
+        outlet: &mut Outlet<v1::TailResponse>,
     ) -> Result<Place, Over> {
         let filter = Arc::clone(&self.filter);
         let before = place.looked_at;
         let read = move || place.read(durable, &filter);
         let (place, found, fault) = match self.room.run(read).await {
             Ok(read) => read,
-            Err(lost) => {
-                end(into, lost.into()).await?;
-                return Err(Over);
-            }
+            Err(lost) => return Err(outlet.end(Status::from(lost)).await),
         };
         for line in found {
-            send(into, ending, Event::Record(record(line))).await?;
+            outlet.send(message(Event::Record(record(line)))).await?;
         }
         if let Some(error) = fault {
-            end(into, unreadable(&error)).await?;
-            return Err(Over);
+            return Err(outlet.end(unreadable(&error)).await);
         }
         if place.looked_at == before {
             tokio::time::sleep(PAUSE).await;
@@ -197,45 +191,6 @@ fn heartbeat(looked_at: u64, durable: u64) -> Event {
     Event::Heartbeat(v1::TailHeartbeat { looked_at, durable })
 }
 
-async fn send(into: &mpsc::Sender<Sent>, ending: &mut Ending, event: Event) -> Result<(), Over> {
-    let message = v1::TailResponse { event: Some(event) };
-    tokio::select! {
-        biased;
-        room = into.reserve() => match room {
-            Ok(room) => {
-                room.send(Ok(message));
-                Ok(())
-            }
-            Err(_) => Err(Over),
-        },
-        status = &mut *ending => {
-            end(into, status).await?;
-            Err(Over)
-        }
-    }
-}
-
-/// Tells why the tail ends, if the caller ever reads it.
-async fn end(into: &mpsc::Sender<Sent>, status: Status) -> Result<(), Over> {
-    into.send(Err(status)).await.map_err(|_| Over)
-}
-
-/// Waits for a reason to end that is not the caller's.
-async fn ending(mut phase: Follower, deadline: Option<Deadline>) -> Status {
-    let late = async {
-        match deadline {
-            Some(Deadline(at)) => tokio::time::sleep_until(at).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = phase.wait_for(|phase| *phase == Phase::Draining) => leaving(),
-        () = late => exceeded(),
-    }
-}
-
-fn leaving() -> Status {
-    Status::unavailable(
-        "the server is leaving; tail another, or this one again, after the last record that came",
-    )
+fn message(event: Event) -> v1::TailResponse {
+    v1::TailResponse { event: Some(event) }
 }

@@ -1,18 +1,18 @@
 //! A watch: the log from a revision on, as fast as the caller takes it.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
-use tokio::time::Interval;
-use tokio::time::MissedTickBehavior;
 use tonic::Status;
 
 use super::directory_wire::of_millis;
 use super::directory_wire::operation;
+use super::outlet;
+use super::outlet::Outlet;
+use super::outlet::Over;
+use super::outlet::beats;
 use super::status::Refusal;
 use crate::directory::Directory;
 use crate::directory::operation::Transaction;
@@ -20,16 +20,12 @@ use crate::directory::revision::Revision;
 use crate::proto::v1;
 use crate::proto::v1::watch_response::Event;
 use crate::serve::deadline::Deadline;
-use crate::serve::deadline::exceeded;
 use crate::serve::phase::Follower;
-use crate::serve::phase::Phase;
 
 /// Transactions that are read from the log at a time.
 const READ_MAX: usize = 256;
 /// Bytes that are read from the log at a time, if one transaction has no more.
 const READ_BYTES: usize = 1 << 20;
-/// Messages that wait for the caller to take them.
-const WAITING_MAX: usize = 4;
 /// Bytes of operations in one message, unless one is longer by itself. Callers
 /// take 4 MiB unless told otherwise.
 const MESSAGE_BYTES: usize = 1 << 20;
@@ -37,8 +33,12 @@ const MESSAGE_BYTES: usize = 1 << 20;
 /// How long to wait for the log when its head is ahead of it.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What a caller does when the server leaves.
+const LEAVING: &str =
+    "the server is leaving; watch another, or this one again, after the last revision that came";
+
 /// What a watch answers with.
-pub(super) type Sent = Result<v1::WatchResponse, Status>;
+pub(super) type Sent = outlet::Sent<v1::WatchResponse>;
 
 /// A watch under way.
 #[derive(Debug)]
@@ -53,78 +53,63 @@ pub(super) struct Watch {
     pub(super) _seat: OwnedSemaphorePermit,
 }
 
-/// The caller has gone, or was told why the watch ends.
-struct Over;
-
 impl Watch {
     /// Starts it; it ends when what is returned is dropped.
     pub(super) fn start(self) -> mpsc::Receiver<Sent> {
-        let (into, from) = mpsc::channel(WAITING_MAX);
+        let (outlet, from) = Outlet::new(self.phase.clone(), self.deadline, LEAVING);
         tokio::spawn(async move {
-            let mut ending = Box::pin(ending(self.phase.clone(), self.deadline));
-            // Whoever is gone needs no answer.
-            self.run(&into, &mut ending).await.err();
+            let Over = self.run(outlet).await;
         });
         from
     }
 
-    async fn run(
-        mut self,
-        into: &mpsc::Sender<Sent>,
-        ending: &mut Pin<Box<impl Future<Output = Status>>>,
-    ) -> Result<(), Over> {
+    async fn run(mut self, mut outlet: Outlet<v1::WatchResponse>) -> Over {
         let mut heads = self.directory.heads();
         let mut beats = beats(self.interval);
-        let head = *heads.borrow_and_update();
-        send(into, ending, heartbeat(self.sent, head)).await?;
+        let mut is_due = true;
         loop {
             let head = *heads.borrow_and_update();
-            if head.sequence > self.sent.sequence {
-                self.catch_up(into, ending).await?;
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = into.closed() => return Err(Over),
-                status = &mut *ending => return end(into, status).await,
-                changed = heads.changed() => if changed.is_err() {
-                    return end(into, leaving()).await;
-                },
-                _ = beats.tick() => {
-                    send(into, ending, heartbeat(self.sent, head)).await?;
+            let sent = if std::mem::take(&mut is_due) {
+                outlet.send(message(heartbeat(self.sent, head))).await
+            } else if head.sequence > self.sent.sequence {
+                self.catch_up(&mut outlet).await
+            } else {
+                tokio::select! {
+                    biased;
+                    over = outlet.over() => return outlet.end(over).await,
+                    changed = heads.changed() => if changed.is_err() {
+                        return outlet.leave().await;
+                    },
+                    _ = beats.tick() => is_due = true,
                 }
+                Ok(())
+            };
+            if let Err(over) = sent {
+                return over;
             }
         }
     }
 
-    async fn catch_up(
-        &mut self,
-        into: &mpsc::Sender<Sent>,
-        ending: &mut Pin<Box<impl Future<Output = Status>>>,
-    ) -> Result<(), Over> {
+    async fn catch_up(&mut self, outlet: &mut Outlet<v1::WatchResponse>) -> Result<(), Over> {
         let (directory, after) = (self.directory.clone(), self.sent.sequence);
         // The log may be on disk.
         let read = move || directory.transactions(after, READ_MAX, READ_BYTES);
-        let read = tokio::task::spawn_blocking(read).await;
-        let transactions = match read {
+        let transactions = match tokio::task::spawn_blocking(read).await {
             Ok(Ok(transactions)) => transactions,
             Ok(Err(error)) => {
-                end(into, Refusal::Log(error).into()).await?;
-                return Err(Over);
+                let status = Status::from(Refusal::Log(error));
+                return Err(outlet.end(status).await);
             }
             // The runtime ends.
-            Err(_) => {
-                end(into, leaving()).await?;
-                return Err(Over);
-            }
+            Err(_) => return Err(outlet.leave().await),
         };
         if transactions.is_empty() {
             // The head was told before the log has it: not to be asked in a loop.
             tokio::time::sleep(PAUSE).await;
         }
         for (revision, transaction) in transactions {
-            for message in messages(revision, &transaction) {
-                send(into, ending, Event::Transaction(message)).await?;
+            for part in messages(revision, &transaction) {
+                outlet.send(message(Event::Transaction(part))).await?;
             }
             self.sent = revision;
         }
@@ -132,65 +117,15 @@ impl Watch {
     }
 }
 
+fn message(event: Event) -> v1::WatchResponse {
+    v1::WatchResponse { event: Some(event) }
+}
+
 fn heartbeat(sent: Revision, head: Revision) -> Event {
     Event::Heartbeat(v1::Heartbeat {
         sent: sent.to_string(),
         head: head.to_string(),
     })
-}
-
-/// Ticks, the first of them after one interval.
-pub(super) fn beats(interval: Duration) -> Interval {
-    let mut beats = tokio::time::interval_at(Instant::now() + interval, interval);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beats
-}
-
-async fn send(
-    into: &mpsc::Sender<Sent>,
-    ending: &mut Pin<Box<impl Future<Output = Status>>>,
-    event: Event,
-) -> Result<(), Over> {
-    let message = v1::WatchResponse { event: Some(event) };
-    tokio::select! {
-        biased;
-        room = into.reserve() => match room {
-            Ok(room) => {
-                room.send(Ok(message));
-                Ok(())
-            }
-            Err(_) => Err(Over),
-        },
-        status = &mut *ending => {
-            end(into, status).await?;
-            Err(Over)
-        }
-    }
-}
-
-/// Tells why the watch ends, if the caller ever reads it.
-async fn end(into: &mpsc::Sender<Sent>, status: Status) -> Result<(), Over> {
-    into.send(Err(status)).await.map_err(|_| Over)
-}
-
-/// Waits for a reason to end that is not the caller's.
-async fn ending(mut phase: Follower, deadline: Option<Deadline>) -> Status {
-    let late = async {
-        match deadline {
-            Some(Deadline(at)) => tokio::time::sleep_until(at).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = phase.wait_for(|phase| *phase == Phase::Draining) => leaving(),
-        () = late => exceeded(),
-    }
-}
-
-fn leaving() -> Status {
-    Status::unavailable(
-        "the server is leaving; watch another, or this one again, after the last revision that came",
-    )
 }
 
 /// A transaction in messages that callers take.
