@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod banner;
+pub mod directory_records;
 pub mod reload;
 
 use std::io;
@@ -230,7 +231,7 @@ impl Server {
         );
         let pdp = Arc::new(recording.record(pdp));
         let directory = open_directory(&config, &pdp).await?;
-        recording.follow(&directory);
+        recording.follow(&config.audit, &directory);
         let (announcer, follower) = phases();
         let control = control_line(&config, &pdp, &directory, announcer.clone()).await?;
 

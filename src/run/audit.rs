@@ -8,28 +8,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cedar_policy_core::ast::EntityUID;
 use serde_json::Value as Json;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::RunError;
+use super::directory_records::DirectoryRecords;
 use crate::audit::Audit;
 use crate::audit::EventRecord;
 use crate::audit::Options;
 use crate::audit::decision::Content;
 use crate::audit::decision::ENGINE;
-use crate::audit::json::JsonText;
 use crate::audit::redact::HashKey;
 use crate::audit::redact::Redaction;
 use crate::config;
 use crate::config::fault::Origin;
 use crate::config::resolve::Setting;
 use crate::directory::Directory;
-use crate::directory::operation::Operation;
-use crate::directory::operation::Transaction;
-use crate::directory::revision::Revision;
 use crate::directory::time::Time;
 use crate::engine::Fault;
 use crate::pdp::Pdp;
@@ -38,13 +34,11 @@ use crate::serve::grpc::audit::AuditReading;
 
 /// Faults of a refused revision that are recorded one by one.
 const FAULTS_MAX: usize = 20;
-/// Transactions that are read from the directory at a time, and their bytes.
-const READ_MAX: usize = 256;
-const READ_BYTES: usize = 1 << 20;
-/// Operations of a transaction that are told one by one.
-const OPERATIONS_MAX: usize = 100;
 /// The shortest key of hashes.
 const KEY_BYTES_MIN: usize = 16;
+/// How long what is left of the directory's transactions may wait for room when
+/// the server ends. The next start records the others.
+const FOLLOWER_GRACE: Duration = Duration::from_secs(2);
 
 /// The audit log of a server, if it keeps one.
 #[derive(Debug)]
@@ -132,25 +126,25 @@ impl Recorder {
         self.note(EventRecord::new("stop", [("reason", json!(why))]));
     }
 
-    /// Records every transaction of the directory from now on.
-    pub(super) fn follow(&mut self, directory: &Directory) {
-        if let Some(recording) = self.recording.clone() {
-            let revision = json!(directory.tip().revision.to_string());
-            self.note(EventRecord::new(
-                "directory_opened",
-                [("revision", revision)],
-            ));
+    /// Records every transaction of the directory from now on, and those before
+    /// that an earlier run did not get to record.
+    pub(super) fn follow(&mut self, config: &config::Audit, directory: &Directory) {
+        if let (Some(recording), Some(path)) = (&self.recording, &config.path) {
+            let records = DirectoryRecords::new(directory.clone(), recording.clone());
             let (stop, stopped) = oneshot::channel();
-            let task = tokio::spawn(follow(directory.clone(), recording, stopped));
+            let task = tokio::spawn(records.follow(path.clone(), stopped));
             self.follower = Some(Follower { stop, task });
         }
     }
 
     /// Records what is left, and closes the log: nothing is answered any more.
     pub(super) async fn stop(&mut self) {
-        if let Some(Follower { stop, task }) = self.follower.take() {
+        if let Some(Follower { stop, mut task }) = self.follower.take() {
             stop.send(()).ok();
-            task.await.ok();
+            let ended = tokio::time::timeout(FOLLOWER_GRACE, &mut task).await;
+            if ended.is_err() {
+                task.abort();
+            }
         }
         if let Some(recording) = self.recording.take() {
             tokio::task::spawn_blocking(move || recording.log.close())
@@ -193,90 +187,6 @@ fn key(path: &Path) -> Result<HashKey, RunError> {
         return Err(refused(format!("has less than {KEY_BYTES_MIN} bytes")));
     }
     Ok(HashKey::new(bytes))
-}
-
-/// Records the transactions of the directory until it is told to stop; those that
-/// are there by then, too.
-async fn follow(directory: Directory, recording: Recording, mut stopped: oneshot::Receiver<()>) {
-    let mut heads = directory.heads();
-    let mut sent = heads.borrow_and_update().sequence;
-    loop {
-        let is_last = tokio::select! {
-            changed = heads.changed() => changed.is_err(),
-            _ = &mut stopped => true,
-        };
-        while sent < directory.tip().revision.sequence {
-            let (from, after) = (directory.clone(), sent);
-            let read = move || from.transactions(after, READ_MAX, READ_BYTES);
-            let Ok(Ok(read)) = tokio::task::spawn_blocking(read).await else {
-                // The head is ahead of a log that cannot be read: told by the
-                // next start, which names the revision that it finds.
-                break;
-            };
-            let Some((last, _)) = read.last() else {
-                break;
-            };
-            sent = last.sequence;
-            for (revision, transaction) in &read {
-                let event = directory_write(*revision, transaction, &recording.content.redaction);
-                recording.log.note(transaction.millis, event);
-            }
-        }
-        if is_last {
-            return;
-        }
-    }
-}
-
-fn directory_write(
-    revision: Revision,
-    transaction: &Transaction,
-    redaction: &Redaction,
-) -> EventRecord {
-    let operations = &transaction.operations;
-    let told = operations.iter().take(OPERATIONS_MAX);
-    let told: Vec<Json> = told
-        .map(|operation| told_of(operation, redaction))
-        .collect();
-    EventRecord::new(
-        "directory_write",
-        [
-            ("revision", json!(revision.to_string())),
-            ("actor", json!(transaction.actor.as_str())),
-            ("operations_count", json!(operations.len())),
-            ("operations", json!(told)),
-        ],
-    )
-}
-
-/// What an operation is about; values are in the directory's own log.
-fn told_of(operation: &Operation, redaction: &Redaction) -> Json {
-    let uid = |uid: &EntityUID| uid_json(uid, redaction);
-    match operation {
-        Operation::Put(put) => json!({"op": "put", "uid": uid(&put.uid)}),
-        Operation::Patch(patch) => json!({"op": "patch", "uid": uid(&patch.uid)}),
-        Operation::Delete { uid: of, .. } => json!({"op": "delete", "uid": uid(of)}),
-        Operation::AddParent { uid: of, parent } => {
-            json!({"op": "add_parent", "uid": uid(of), "parent": uid(&parent.uid)})
-        }
-        Operation::RemoveParent { uid: of, parent } => {
-            json!({"op": "remove_parent", "uid": uid(of), "parent": uid(parent)})
-        }
-        Operation::PutLink(link) => {
-            let parties = [&link.principal, &link.resource];
-            let [principal, resource] = parties.map(|party| party.as_deref().map(uid));
-            json!({"op": "put_link", "id": link.id.as_str(), "template": link.template.as_str(),
-                "principal": principal, "resource": resource})
-        }
-        Operation::RemoveLink { id } => json!({"op": "remove_link", "id": id.as_str()}),
-    }
-}
-
-fn uid_json(uid: &EntityUID, redaction: &Redaction) -> Json {
-    let mut bytes = Vec::new();
-    JsonText::new(&mut bytes, redaction).uid(uid);
-    // What was written a line above is JSON.
-    serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
 /// Policies came into force.

@@ -14,6 +14,7 @@ pub mod killed;
 mod lists;
 mod model;
 mod plain;
+mod recorded;
 mod rules;
 pub mod site;
 mod stamps_model;
