@@ -5,13 +5,13 @@
 
 pub mod deadline;
 pub mod grpc;
-pub mod health;
 pub mod http;
 pub mod limits;
 pub mod listen;
 pub mod measured;
 pub mod observe;
 pub mod phase;
+pub mod readiness;
 
 pub use limits::AuditLimits;
 pub use limits::DirectoryLimits;

@@ -15,6 +15,7 @@ mod directory_room;
 mod directory_status;
 mod directory_watch;
 mod directory_wire;
+pub mod health;
 mod outlet;
 pub mod policy;
 pub mod shared;
@@ -36,13 +37,13 @@ use tower::layer::util::Identity;
 use tower::layer::util::Stack;
 
 use super::deadline::DeadlineLayer;
-use super::health::HealthOfPhase;
 use super::limits::DirectoryLimits;
 use super::limits::Limits;
 use super::listen::Connection;
 use super::observe::ObserveLayer;
 use super::phase::Follower;
 use super::phase::Phase;
+use super::readiness::Readiness;
 use crate::directory::Directory;
 use crate::pdp::Pdp;
 use crate::proto::DESCRIPTORS;
@@ -55,6 +56,7 @@ use authorization::Authorization;
 use bytes::AuthorizationOfBytes;
 use directory::Bounds;
 use directory::Directories;
+use health::HealthOfServices;
 use policy::Policies;
 
 /// Bytes of the headers of one call.
@@ -173,7 +175,10 @@ impl Grpc {
         .max_decoding_message_size(message_bytes_max)
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip);
-        let health = HealthServer::new(HealthOfPhase::new(self.phase));
+        let health = HealthServer::new(HealthOfServices::new(Readiness {
+            pdp: Arc::clone(&self.pdp),
+            phase: self.phase,
+        }));
         let reflection = || self.reflection.then(reflection);
         let v1 = reflection().and_then(|reflection| reflection.build_v1().ok());
         let v1alpha = reflection().and_then(|reflection| reflection.build_v1alpha().ok());

@@ -21,7 +21,7 @@ pub fn routes(measured: Measured) -> Router {
 }
 
 async fn readyz(State(measured): State<Measured>) -> impl IntoResponse {
-    let reasons = measured.reasons();
+    let reasons = measured.readiness().reasons();
     let is_ready = reasons.is_empty();
     let status = if is_ready {
         StatusCode::OK

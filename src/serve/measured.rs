@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::phase::Follower;
-use super::phase::Phase;
+use super::readiness::Readiness;
 use crate::directory::Directory;
-use crate::pdp::NotReady;
 use crate::pdp::Pdp;
 use crate::pdp::cache::Cache;
 use crate::telemetry;
@@ -27,61 +26,19 @@ pub struct Measured {
     pub phase: Follower,
 }
 
-/// Why questions are not answered now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
-    /// What is so.
-    pub what: String,
-    /// What to do about it.
-    pub hint: &'static str,
-}
-
 impl Measured {
-    /// Why questions are not answered; empty while they are.
-    pub fn reasons(&self) -> Vec<Reason> {
-        let mut reasons = Vec::new();
-        let mut because = |what: String, hint| reasons.push(Reason { what, hint });
-        match self.pdp.in_force() {
-            Ok(_) => {}
-            Err(NotReady::NoPolicies) => {
-                because(
-                    NotReady::NoPolicies.to_string(),
-                    "mend the policies; `deodar validate DIR` and the log show the faults",
-                );
-                if let Some(rejected) = self.pdp.state().rejected() {
-                    let count = rejected.faults.len();
-                    because(
-                        format!("the policies are refused: {count} fault(s)"),
-                        "see `PolicyService/GetStatus` for each of them",
-                    );
-                }
-            }
-            Err(behind @ NotReady::Behind { .. }) => because(
-                behind.to_string(),
-                "look for the reason in the log: the disk of `directory.path` cannot be written",
-            ),
+    /// Whether questions are answered, and if not, why.
+    pub fn readiness(&self) -> Readiness {
+        Readiness {
+            pdp: Arc::clone(&self.pdp),
+            phase: self.phase.clone(),
         }
-        if let Some(recording) = self.pdp.recording()
-            && !recording.log.is_taking()
-        {
-            because(
-                "the audit log has no room, and nothing is answered without a record".to_owned(),
-                "look at the disk of `audit.path`, or see `audit.overflow`",
-            );
-        }
-        if let Phase::Leaving | Phase::Draining = *self.phase.borrow() {
-            because(
-                "the server is draining".to_owned(),
-                "ask another instance; this one ends",
-            );
-        }
-        reasons
     }
 
     /// Every metric of the table, with its values now.
     pub fn families(&self) -> Vec<Family> {
         let mut families = telemetry::families(self.pdp.counters(), self.directory.counters());
-        let is_ready = self.reasons().is_empty();
+        let is_ready = self.readiness().reasons().is_empty();
         let tip = self.directory.tip();
         let (entries, bytes) = self.pdp.cache().map_or((0, 0), Cache::size);
         let gauges = [

@@ -28,9 +28,15 @@ use deodar::pdp::recording::NotRecorded;
 use deodar::pdp::recording::Recording;
 use deodar::pdp::words::Words;
 use deodar::proto::v1;
+use deodar::serve::grpc::health::HealthOfServices;
+use deodar::serve::phase::phases;
+use deodar::serve::readiness::Readiness;
 use deodar::source;
 use serde_json::Value as Json;
 use tokio_stream::StreamExt as _;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::Health as _;
 
 use super::cases;
 use super::convert::reference as entity;
@@ -368,6 +374,19 @@ fn ask(served: &Served, times: usize) -> Vec<Option<Cause>> {
     causes
 }
 
+/// How many reasons `/readyz` gives, and what the health service says.
+fn told_ready(served: &Served) -> (usize, ServingStatus) {
+    let (_announcer, phase) = phases();
+    let pdp = Arc::clone(&served.pdp);
+    let readiness = Readiness { pdp, phase };
+    let reasons = readiness.reasons().len();
+    let health = HealthOfServices::new(readiness);
+    let asked = health.check(tonic::Request::new(HealthCheckRequest::default()));
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let answer = runtime.unwrap().block_on(asked).unwrap();
+    (reasons, answer.into_inner().status())
+}
+
 /// Seen to fail when a refused record does not deny.
 #[test]
 fn without_room_a_decision_is_denied() {
@@ -377,8 +396,10 @@ fn without_room_a_decision_is_denied() {
     assert_eq!(causes[..4], [None; 4]);
     assert_eq!(causes[4..], [Some(Cause::NotRecorded); 3]);
     assert!(log.health().is_err());
+    assert_eq!(told_ready(&served), (1, ServingStatus::NotServing));
     is_broken.store(false, Ordering::Relaxed);
     log.flush_blocking().unwrap();
+    assert_eq!(told_ready(&served), (0, ServingStatus::Serving));
     assert_eq!(of_kind(folder.path(), "decision").len(), 4);
     let gaps = of_kind(folder.path(), "gap");
     assert_eq!(

@@ -40,7 +40,9 @@ async fn health_is_told_by_service() {
     let mut client = HealthClient::new(running.channel.clone());
     for service in [
         "",
+        "deodar.v1.AuditService",
         "deodar.v1.AuthorizationService",
+        "deodar.v1.DirectoryService",
         "deodar.v1.PolicyService",
     ] {
         let answer = client.check(of(service)).await.unwrap().into_inner();
