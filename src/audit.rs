@@ -39,6 +39,7 @@ mod sweep;
 mod trouble;
 pub mod verify;
 mod walk;
+mod weight;
 mod writer;
 
 use std::sync::Arc;
@@ -144,14 +145,14 @@ impl Audit {
 
     /// Submits what the server itself did. It is taken even when there is no room:
     /// there is little of it, and it is what explains the rest.
-    pub fn note(&self, millis: i64, event: EventRecord) {
+    pub fn note(&self, millis: i64, event: impl Into<Record>) {
         drop(self.shared.queue.submit_own(millis, event.into()));
     }
 
-    /// Waits until there may be room for a record that came back as
+    /// Waits until there may be room for a record, such as one that came back as
     /// [`Submitted::Full`]. Another may take it first.
-    pub async fn room(&self) {
-        self.shared.queue.room().await;
+    pub async fn room(&self, record: &Record) {
+        self.shared.queue.room(record).await;
     }
 
     /// Counts a record as refused that found no room before its deadline.
@@ -182,10 +183,13 @@ impl Audit {
         self.shared.queue.durable.subscribe()
     }
 
-    /// Whether a decision can be given now: its record would be taken, or lost where
-    /// the operator said so.
-    pub fn is_taking(&self) -> bool {
-        self.shared.queue.is_taking()
+    /// Whether decisions can be given now: there is room for a record of usual
+    /// length, or it may be lost; and in mode `sync` the disk takes it, too.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn answering(&self) -> Result<(), Unhealthy> {
+        self.shared.queue.answering()
     }
 
     /// How it fares.

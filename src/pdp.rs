@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 use crate::audit::decision::DecisionRecord;
 use crate::audit::decision::What;
+use crate::engine::Cause;
 use crate::engine::Decision;
 use crate::engine::Query;
 use crate::engine::Snapshot;
@@ -242,6 +243,18 @@ impl Pdp {
     /// What has been counted.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// Submits that a call was refused before its question could be asked, with
+    /// the reason in a word and in a sentence; and what has to happen before the
+    /// refusal may go out.
+    pub fn refused(&self, caller: &Caller, call: &Call, reason: &str, message: &str) -> Pending {
+        let mut pending = Pending::default();
+        if let Some(recording) = &self.recording {
+            let millis = self.clock.millis();
+            recording.refusal(caller, call, (reason, message), millis, &mut pending);
+        }
+        pending
     }
 
     /// Takes hold of what is in force now.
@@ -516,7 +529,7 @@ impl Pinned<'_> {
     /// How long the caller may keep an answer: as its policies say, the strictest
     /// of them, else as configured. Never past the tick if it depends on the
     /// time, nor past the end of something that it rests on; and not at all when
-    /// an evaluation failed.
+    /// an evaluation failed, or when there was no room for the record.
     fn keep_for(&self, action: &EntityUID, decision: &Decision) -> Duration {
         let settings = &self.pdp.settings;
         let by_policy = decision
@@ -524,7 +537,8 @@ impl Pinned<'_> {
             .iter()
             .filter_map(|policy| policy.keep_for);
         let kept = by_policy.min().unwrap_or(settings.keep_for);
-        if kept.is_zero() || !decision.errors.is_empty() {
+        let is_recorded = decision.cause() != Some(Cause::NotRecorded);
+        if kept.is_zero() || !decision.errors.is_empty() || !is_recorded {
             return Duration::ZERO;
         }
         let reads_now = self.snapshot().projection(action).reads_context("now");

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::json::JsonText;
 use super::redact::Redaction;
+use super::weight;
 use crate::engine::Decision;
 use crate::engine::Query;
 use crate::engine::Snapshot;
@@ -24,6 +25,12 @@ use crate::identity::Caller;
 
 /// The engine that decided: to decide it again exactly takes the same one.
 pub const ENGINE: &str = concat!("deodar ", env!("CARGO_PKG_VERSION"), ", cedar 4.14.1");
+
+/// What a question and its decision take beside context and entities, roughly.
+const QUERY_BYTES: usize = 256;
+
+/// Policies, obligations and the like that a shortened record has of each.
+const SHORT_LIST_MAX: usize = 100;
 
 /// A decision as it is kept until it is written: nothing is copied for it.
 #[derive(Debug, Clone)]
@@ -85,6 +92,17 @@ impl Content {
 impl DecisionRecord {
     /// Appends the members of the record, without braces.
     pub fn encode(&self, into: &mut Vec<u8>) {
+        self.members(Length::Whole, into);
+    }
+
+    /// The same without context and entities, for a line that would be too long
+    /// with them: what was asked and answered is recorded however much came with
+    /// the question.
+    pub(super) fn encode_shortened(&self, into: &mut Vec<u8>) {
+        self.members(Length::Shortened, into);
+    }
+
+    fn members(&self, length: Length, into: &mut Vec<u8>) {
         let redaction = &self.content.redaction;
         let mut json = JsonText::new(into, redaction);
         let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -117,6 +135,7 @@ impl DecisionRecord {
                     decision,
                     snapshot: &self.snapshot,
                     content: &self.content,
+                    length,
                 }
                 .write(into);
             }
@@ -128,11 +147,10 @@ impl DecisionRecord {
     pub fn weight(&self) -> usize {
         let what = match &self.what {
             What::Made { query, .. } => {
-                let carried = query.overlay.len() * size_of::<Entity>() * 4;
-                query.context.len() * 128 + carried + 256
+                let carried = query.overlay.iter().map(weight::of_entity);
+                weight::of_fields(query.context.iter()) + carried.sum::<usize>() + QUERY_BYTES
             }
-            // The cache's, mostly.
-            What::Written(_) => 0,
+            What::Written(members) => members.len(),
         };
         size_of::<Self>() + what
     }
@@ -152,6 +170,7 @@ pub fn written(
         decision,
         snapshot,
         content,
+        length: Length::Whole,
     };
     members.write(&mut into);
     into
@@ -163,6 +182,24 @@ struct Members<'a> {
     decision: &'a Decision,
     snapshot: &'a Snapshot,
     content: &'a Content,
+    length: Length,
+}
+
+/// How much of a record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Whole,
+    Shortened,
+}
+
+impl Length {
+    /// Members of a list that are written.
+    fn list_max(self) -> usize {
+        match self {
+            Self::Whole => usize::MAX,
+            Self::Shortened => SHORT_LIST_MAX,
+        }
+    }
 }
 
 impl Members<'_> {
@@ -176,7 +213,10 @@ impl Members<'_> {
         json.raw(",\"resource\":");
         json.uid(&self.query.resource);
         self.outcome(&mut json);
-        self.context(&mut json);
+        match self.length {
+            Length::Whole => self.context(&mut json),
+            Length::Shortened => json.raw(",\"context\":{},\"shortened\":true"),
+        }
         self.entities(&mut json);
         if json.is_redacted {
             json.raw(",\"redacted\":true");
@@ -192,11 +232,16 @@ impl Members<'_> {
                 cause.as_str()
             )),
         }
-        let ids = decision.policies.iter().map(|policy| &*policy.id);
+        let most = self.length.list_max();
+        let ids = decision
+            .policies
+            .iter()
+            .map(|policy| &*policy.id)
+            .take(most);
         list(json, "policies", ids);
         if !decision.errors.is_empty() {
             json.raw(",\"errors\":[");
-            for (at, error) in decision.errors.iter().enumerate() {
+            for (at, error) in decision.errors.iter().take(most).enumerate() {
                 json.raw(if at > 0 {
                     ",{\"policy\":"
                 } else {
@@ -206,7 +251,7 @@ impl Members<'_> {
                 // Cedar's messages name entities and values.
                 if json.redaction().hides_texts() {
                     json.is_redacted = true;
-                } else {
+                } else if self.length == Length::Whole {
                     json.raw(",\"message\":");
                     json.text(&error.message);
                 }
@@ -217,9 +262,9 @@ impl Members<'_> {
         list(
             json,
             "obligations",
-            decision.obligations().map(|(name, _)| name),
+            decision.obligations().map(|(name, _)| name).take(most),
         );
-        list(json, "advice", decision.advice());
+        list(json, "advice", decision.advice().take(most));
     }
 
     /// What policies for this action can read, and what the operator allows.
@@ -265,7 +310,7 @@ impl Members<'_> {
             }
             json.raw("\"");
         }
-        if !content.digests_entities {
+        if !content.digests_entities && self.length == Length::Whole {
             json.raw(",\"entities\":");
             entities(carried, json);
         }

@@ -127,6 +127,9 @@ pub enum Unhealthy {
     /// Nothing is written any more.
     #[error("the audit log has ended")]
     Ended,
+    /// Too much waits to be written.
+    #[error("the audit log has no room, and nothing is answered without a record")]
+    Full,
     /// The disk fails; records wait in memory.
     #[error("the audit log cannot be written: {0}")]
     Failing(String),

@@ -33,6 +33,9 @@ const LOSS_MEMORY: Duration = Duration::from_mins(1);
 /// How long records may wait before the log is unhealthy, at the least.
 const STALLED: Duration = Duration::from_secs(5);
 
+/// More than a record takes that has nothing unusual.
+const USUAL_BYTES: usize = 4096;
+
 /// A record that waits.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -122,7 +125,7 @@ impl Queue {
     }
 
     pub(super) fn submit(&self, millis: i64, record: Record) -> Submitted {
-        let weight = record.weight() + ENTRY_BYTES;
+        let weight = weight(&record);
         let (waiter, ticket) = match self.mode {
             Mode::Batched { .. } => (None, None),
             Mode::Sync => {
@@ -144,10 +147,21 @@ impl Queue {
         ticket.map_or(Submitted::Taken, Submitted::Pending)
     }
 
-    /// Whether a record would be taken, or may be lost.
-    pub(super) fn is_taking(&self) -> bool {
+    /// Whether decisions can be given now, and if not, why.
+    pub(super) fn answering(&self) -> Result<(), Unhealthy> {
+        match (self.mode, self.health()) {
+            (_, Err(Unhealthy::Ended)) => return Err(Unhealthy::Ended),
+            (Mode::Sync, Err(why @ (Unhealthy::Failing(_) | Unhealthy::Stalled { .. }))) => {
+                return Err(why);
+            }
+            _ => {}
+        }
         let waiting = self.waiting.lock();
-        !waiting.is_closing && (self.overflow == Overflow::Count || self.fits(&waiting, 0))
+        if self.overflow == Overflow::Count || self.fits(&waiting, USUAL_BYTES) {
+            Ok(())
+        } else {
+            Err(Unhealthy::Full)
+        }
     }
 
     /// Takes a record of the log itself, even if there is no room.
@@ -157,7 +171,7 @@ impl Queue {
         if !waiting.is_closing {
             let entry = Entry {
                 millis,
-                weight: record.weight() + ENTRY_BYTES,
+                weight: weight(&record),
                 record,
                 waiter: Some(sender),
             };
@@ -239,13 +253,14 @@ impl Queue {
         self.tallies.lost.add(1);
     }
 
-    /// Returns when there may be room, or never will be.
-    pub(super) async fn room(&self) {
+    /// Returns when there may be room for a record, or never will be.
+    pub(super) async fn room(&self, record: &Record) {
+        let weight = weight(record);
         loop {
             let notified = self.room.notified();
             {
                 let waiting = self.waiting.lock();
-                if waiting.is_closing || self.fits(&waiting, 0) {
+                if waiting.is_closing || self.fits(&waiting, weight) {
                     return;
                 }
             }
@@ -414,6 +429,15 @@ impl Queue {
         if let Some(error) = &waiting.failing {
             return Err(Unhealthy::Failing(error.clone()));
         }
+        let limit = match self.mode {
+            Mode::Sync => STALLED,
+            Mode::Batched { window } => STALLED.max(window * 5),
+        };
+        if let Some(oldest) = oldest.filter(|oldest| *oldest > limit) {
+            return Err(Unhealthy::Stalled {
+                seconds: oldest.as_secs(),
+            });
+        }
         let last_loss = waiting.last_loss;
         if last_loss.is_some_and(|at| at.elapsed() < LOSS_MEMORY) {
             return Err(Unhealthy::Losing {
@@ -421,15 +445,11 @@ impl Queue {
                 refused: self.tallies.refused.get(),
             });
         }
-        let limit = match self.mode {
-            Mode::Sync => STALLED,
-            Mode::Batched { window } => STALLED.max(window * 5),
-        };
-        match oldest.filter(|oldest| *oldest > limit) {
-            None => Ok(()),
-            Some(oldest) => Err(Unhealthy::Stalled {
-                seconds: oldest.as_secs(),
-            }),
-        }
+        Ok(())
     }
+}
+
+/// Bytes that a record takes while it waits.
+fn weight(record: &Record) -> usize {
+    record.weight() + ENTRY_BYTES
 }

@@ -74,6 +74,14 @@ impl Record {
         }
     }
 
+    /// As [`Record::encode`], without what callers can make as long as they like.
+    pub(super) fn encode_shortened(&self, into: &mut Vec<u8>) {
+        match self {
+            Self::Decision(decision) => decision.encode_shortened(into),
+            Self::Event(_) => self.encode(into),
+        }
+    }
+
     /// Roughly how many bytes of memory it takes.
     pub(super) fn weight(&self) -> usize {
         match self {

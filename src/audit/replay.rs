@@ -29,8 +29,8 @@ pub enum ReplayError {
     /// It is not the record of a decision.
     #[error("the record is not one of a decision: `{0}` is missing")]
     NoDecision(&'static str),
-    /// Something was taken out of it.
-    #[error("the record is redacted: {0}")]
+    /// Something was taken out of it, or left out.
+    #[error("the record is not whole: {0}")]
     Redacted(&'static str),
     /// Its values do not read as they would have been written.
     #[error(transparent)]
@@ -44,6 +44,9 @@ pub enum ReplayError {
 pub fn question(snapshot: &Snapshot, record: &Json) -> Result<Query, ReplayError> {
     if record["redacted"] == true {
         return Err(ReplayError::Redacted("a rule took something out"));
+    }
+    if record["shortened"] == true {
+        return Err(ReplayError::Redacted("it was too long for a line"));
     }
     if record["entities_count"].as_u64().unwrap_or(0) > 0 && record["entities"].is_null() {
         return Err(ReplayError::Redacted("carried entities were only digested"));

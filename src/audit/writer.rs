@@ -239,7 +239,12 @@ impl Writer {
             &self.prev,
             &self.durable,
         );
+        let head = buffer.len();
         record.encode(&mut buffer);
+        if buffer.len() + 1 >= LINE_BYTES_MAX {
+            buffer.truncate(head);
+            record.encode_shortened(&mut buffer);
+        }
         buffer.push(b'}');
         let is_taken = buffer.len() < LINE_BYTES_MAX;
         if is_taken {

@@ -41,8 +41,8 @@ pub struct Call {
 #[derive(Debug, Default)]
 #[must_use = "an answer may not be given before its decision is recorded"]
 pub struct Pending {
-    /// The last one: with it all before are durable.
-    ticket: Option<Ticket>,
+    /// One for each record: one may be lost though those after it are durable.
+    tickets: Vec<Ticket>,
     /// Those for which there was no room, in their order.
     waiting: Vec<Waiting>,
 }
@@ -105,7 +105,7 @@ impl Recording {
         match self.log.submit(millis, record) {
             Submitted::Taken | Submitted::Lost => true,
             Submitted::Pending(ticket) => {
-                pending.ticket = Some(ticket);
+                pending.tickets.push(ticket);
                 true
             }
             Submitted::Refused => false,
@@ -124,7 +124,7 @@ impl Recording {
 impl Pending {
     /// Whether there is nothing to wait for.
     pub fn is_done(&self) -> bool {
-        self.ticket.is_none() && self.waiting.is_empty()
+        self.tickets.is_empty() && self.waiting.is_empty()
     }
 
     /// Waits until all is recorded as it has to be. Dropped before, what waits
@@ -134,14 +134,12 @@ impl Pending {
     /// When the log ended.
     pub async fn recorded(mut self) -> Result<(), NotRecorded> {
         for waiting in std::mem::take(&mut self.waiting) {
-            if let Some(ticket) = waiting.taken().await? {
-                self.ticket = Some(ticket);
-            }
+            self.tickets.extend(waiting.taken().await?);
         }
-        match self.ticket.take() {
-            Some(ticket) => ticket.durable().await.map_err(|_| NotRecorded),
-            None => Ok(()),
+        for ticket in self.tickets {
+            ticket.durable().await.map_err(|_| NotRecorded)?;
         }
+        Ok(())
     }
 }
 
@@ -153,8 +151,8 @@ impl Waiting {
                 Submitted::Pending(ticket) => return Ok(Some(ticket)),
                 Submitted::Refused => return Err(NotRecorded),
                 Submitted::Full(record) => {
-                    self.record = Some(record);
-                    self.log.room().await;
+                    let record = self.record.insert(record);
+                    self.log.room(record).await;
                 }
             }
         }

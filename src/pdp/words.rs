@@ -35,6 +35,9 @@ use crate::identity::Caller;
 /// asked twice.
 const BYTES_MAX: usize = 4096;
 
+/// Longer records are written anew each time, shortened if they have to be.
+const RECORD_BYTES_MAX: usize = 64 << 10;
+
 /// The bytes of a question.
 #[derive(Debug, Clone, Copy)]
 pub struct Words<'a> {
@@ -179,14 +182,21 @@ impl Pinned<'_> {
                     || recording.is_some_and(|recording| recording.content.tells("now"))
             }
         };
+        let recorded = recording.map(|recording| {
+            let (query, decision) = (&question.query, &answer.decision);
+            written_record(query, decision, self.snapshot(), &recording.content)
+        });
+        if recorded
+            .as_ref()
+            .is_some_and(|recorded| recorded.len() > RECORD_BYTES_MAX)
+        {
+            return;
+        }
         let said = Said {
             action: Arc::clone(action),
             tick: question.tick.filter(|_| reads_now),
             written: written.into(),
-            recorded: recording.map(|recording| {
-                let (query, decision) = (&question.query, &answer.decision);
-                written_record(query, decision, self.snapshot(), &recording.content).into()
-            }),
+            recorded: recorded.map(Arc::from),
         };
         cache.remember(self.active(), words.kept(), &answer.decision, said);
     }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use crate::audit::EventRecord;
+use crate::audit::Record;
 use crate::audit::filter::Filter;
 use crate::audit::json::JsonText;
 use crate::audit::query;
@@ -120,8 +121,7 @@ impl DirectoryRecords {
 
     async fn record(&mut self, revision: Revision, transaction: &Transaction) {
         let event = directory_write(revision, transaction, &self.recording.content.redaction);
-        self.recording.log.room().await;
-        self.recording.log.note(transaction.millis, event);
+        self.note(transaction.millis, event).await;
         self.recorded = revision.sequence;
     }
 
@@ -132,9 +132,14 @@ impl DirectoryRecords {
             ("to", json!(oldest - 1)),
         ];
         let event = EventRecord::new("directory_missed", fields);
-        self.recording.log.room().await;
-        self.recording.log.note(Time::System.millis(), event);
+        self.note(Time::System.millis(), event).await;
         self.recorded = oldest - 1;
+    }
+
+    async fn note(&self, millis: i64, event: EventRecord) {
+        let record = Record::from(event);
+        self.recording.log.room(&record).await;
+        self.recording.log.note(millis, record);
     }
 }
 

@@ -30,25 +30,19 @@ impl Readiness {
     /// Why questions are not answered; empty while they are.
     pub fn reasons(&self) -> Vec<Reason> {
         let mut reasons = self.of_policies();
-        let mut because = |what: &str, hint| {
-            reasons.push(Reason {
-                what: what.to_owned(),
-                hint,
-            });
-        };
         if let Some(recording) = self.pdp.recording()
-            && !recording.log.is_taking()
+            && let Err(why) = recording.log.answering()
         {
-            because(
-                "the audit log has no room, and nothing is answered without a record",
-                "look at the disk of `audit.path`, or see `audit.overflow`",
-            );
+            reasons.push(Reason {
+                what: why.to_string(),
+                hint: "look at the disk of `audit.path`, or see `audit.overflow`",
+            });
         }
         if self.is_leaving() {
-            because(
-                "the server is draining",
-                "ask another instance; this one ends",
-            );
+            reasons.push(Reason {
+                what: "the server is draining".to_owned(),
+                hint: "ask another instance; this one ends",
+            });
         }
         reasons
     }

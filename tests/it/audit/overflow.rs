@@ -131,7 +131,7 @@ fn block_waits_for_room() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut room = Box::pin(audit.room());
+            let mut room = Box::pin(audit.room(&back));
             let waits = std::future::poll_fn(|context| {
                 std::task::Poll::Ready(room.as_mut().poll(context).is_pending())
             });
@@ -222,7 +222,7 @@ fn a_closed_log_takes_nothing() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        runtime.block_on(other.room());
+        runtime.block_on(other.room(&record(0, 1, 0).into()));
         // Its lock is let go, though a clone is there.
         Audit::open(options(directory.path())).unwrap();
     }

@@ -85,6 +85,15 @@ fn of_kind(folder: &Path, kind: &str) -> Vec<Json> {
         .collect()
 }
 
+/// Waits until so many starts to record can be read.
+fn until_opened(site: &Site, folder: &Path, times: usize) {
+    site.runtime.block_on(async {
+        while of_kind(folder, "directory_opened").len() < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
 fn recorded(folder: &Path) -> Vec<String> {
     let records = of_kind(folder, "directory_write");
     let revision = |record: &Json| record["revision"].as_str().unwrap().to_owned();
@@ -116,6 +125,7 @@ fn a_transaction_is_recorded_once_whatever_happens() {
     log.flush_blocking().unwrap();
     let following = follow(&site, &log, folder.path());
     written.extend(write(&site, 3));
+    until_opened(&site, folder.path(), 2);
     is_broken.store(true, Ordering::Relaxed);
     written.extend(write(&site, 20 * ROOM));
     site.runtime.block_on(async {
@@ -140,11 +150,7 @@ fn a_transaction_is_recorded_once_whatever_happens() {
         log.flush_blocking().unwrap();
         let following = follow(&site, &log, folder.path());
         if is_still_broken {
-            site.runtime.block_on(async {
-                while of_kind(folder.path(), "directory_opened").len() < 3 {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-            });
+            until_opened(&site, folder.path(), 3);
             is_broken.store(true, Ordering::Relaxed);
             following.1.abort();
             log.close();
