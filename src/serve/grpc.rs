@@ -1,10 +1,12 @@
 //! gRPC: package `deodar.v1`, health, reflection.
 
+mod asked;
 pub mod audit;
 mod audit_status;
 mod audit_tail;
 pub mod audit_wire;
 pub mod authorization;
+mod batch;
 mod by;
 mod bytes;
 pub mod directory;

@@ -1,6 +1,9 @@
 //! Decisions and their records: each answer has one, before it is given where
 //! that is asked for, and none is given without one where it must not be.
 
+mod lengths;
+mod refusals;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -265,6 +268,30 @@ async fn in_sync_a_record_is_there_before_its_answer() {
     assert_eq!(answered.len(), 12);
 }
 
+/// Questions of one stream need not each wait for a sync of their own. Seen to fail
+/// when the next question is read only after the answer before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_sync_questions_of_a_stream_share_syncs() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = running(folder.path(), Mode::Sync).await;
+    let asked = |correlation_id| v1::StreamAuthorizeRequest {
+        correlation_id,
+        request: Some(question("Org::User::\"anna\"", "Iot::Device::\"press-01\"")),
+    };
+    let syncs = || running.server.pdp.recording().unwrap().log.counters().syncs;
+    let before = syncs();
+    let questions = tokio_stream::iter((0..600).map(asked));
+    let answers = running.authorization().stream_authorize(questions).await;
+    let answers: Vec<_> = answers.unwrap().into_inner().collect().await;
+    let order = answers
+        .into_iter()
+        .map(|answer| answer.unwrap().correlation_id);
+    assert!(order.eq(0..600));
+    let taken = syncs() - before;
+    assert!(taken < 300, "{taken}");
+    assert_eq!(of_kind(folder.path(), "decision").len(), 600);
+}
+
 /// What the server does besides deciding.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_records_what_happens_to_it() {
@@ -341,9 +368,14 @@ fn broken() -> (Arc<AtomicBool>, Files) {
 
 /// A decision point whose log has room for four records, and whose disk is full.
 fn stuck(folder: &Path, overflow: Overflow) -> (Served, Audit, Arc<AtomicBool>) {
+    stuck_in(Options::default().mode, folder, overflow)
+}
+
+fn stuck_in(mode: Mode, folder: &Path, overflow: Overflow) -> (Served, Audit, Arc<AtomicBool>) {
     let (is_broken, files) = broken();
     let log = Audit::open(Options {
         directory: folder.to_owned(),
+        mode,
         overflow,
         waiting_records_max: 4,
         files,
@@ -409,6 +441,27 @@ fn without_room_a_decision_is_denied() {
         3
     );
     assert_eq!(ask(&served, 1), [None]);
+}
+
+/// With room left: in `sync` nothing is answered while the disk fails.
+#[test]
+fn a_disk_that_fails_is_told_in_sync() {
+    let window = std::time::Duration::from_millis(10);
+    for (mode, expected) in [
+        (Mode::Sync, (1, ServingStatus::NotServing)),
+        (Mode::Batched { window }, (0, ServingStatus::Serving)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (served, log, is_broken) = stuck_in(mode, folder.path(), Overflow::Block);
+        ask(&served, 1);
+        while log.counters().disk_errors == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(told_ready(&served), expected, "{mode:?}");
+        is_broken.store(false, Ordering::Relaxed);
+        log.flush_blocking().unwrap();
+        assert_eq!(told_ready(&served), (0, ServingStatus::Serving));
+    }
 }
 
 #[test]

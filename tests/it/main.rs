@@ -21,6 +21,7 @@
 mod audit;
 mod audit_service;
 mod audited;
+mod batches;
 mod cases;
 mod cli;
 mod compile_faults;

@@ -1,7 +1,9 @@
 //! Questions with the parts that they share with others of their batch.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use cedar_policy_core::ast::Entity;
 use cedar_policy_core::ast::EntityUID;
 
 use super::status::Refusal;
@@ -24,12 +26,19 @@ pub struct Shared {
     action: Option<Result<Arc<EntityUID>, WireError>>,
     resource: Option<Result<Arc<EntityUID>, WireError>>,
     context: Option<v1::Context>,
-    /// The context as read, and how many values it has; absent if it has Cedar
-    /// JSON, which is read by the action of the item.
-    read: Option<Result<(Arc<Context>, usize), WireError>>,
-    entities: Vec<v1::Entity>,
-    entities_cedar_json: String,
+    /// The context as read; absent if it has Cedar JSON, which is read by the
+    /// action of the item.
+    read: Option<ReadContext>,
+    /// The context with Cedar JSON as it was read for the last item.
+    of_action: RefCell<Option<(Arc<EntityUID>, ReadContext)>>,
+    /// The entities as read.
+    overlay: Option<ReadEntities>,
 }
+
+/// Carried entities, and how many values they have.
+type ReadEntities = Result<(Arc<[Entity]>, usize), WireError>;
+/// A context, and how many values it has.
+type ReadContext = Result<(Arc<Context>, usize), WireError>;
 
 impl Shared {
     /// Reads what is shared.
@@ -49,14 +58,21 @@ impl Shared {
             let context = reader.fields(&Path::root("context"), given.values.clone(), 1)?;
             Ok((Arc::new(context), reader.values()))
         });
+        let is_carrying = !request.entities.is_empty() || !request.entities_cedar_json.is_empty();
+        let overlay = is_carrying.then(|| {
+            let mut reader = Reader::new(snapshot, limits);
+            let (typed, json) = (request.entities, request.entities_cedar_json);
+            let overlay = wire::overlay(&mut reader, snapshot, limits, typed, &json)?;
+            Ok((overlay, reader.values()))
+        });
         Self {
             principal,
             action,
             resource,
             context: request.context,
             read,
-            entities: request.entities,
-            entities_cedar_json: request.entities_cedar_json,
+            of_action: RefCell::default(),
+            overlay,
         }
     }
 
@@ -68,33 +84,45 @@ impl Shared {
         &self,
         snapshot: &Snapshot,
         limits: &Limits,
-        mut item: v1::AuthorizeRequest,
+        item: v1::AuthorizeRequest,
     ) -> Result<Parts, Refusal> {
         wire::store(&item.store)?;
         let mut reader = Reader::new(snapshot, limits);
         let action = uid(&reader, "action", item.action, self.action.as_ref())?;
-        let context = match &self.read {
-            Some(read) if item.context.is_none() => {
-                let (context, values) = read.clone()?;
+        let context = match &item.context {
+            None => {
+                let (context, values) = self.context(snapshot, limits, &action)?;
                 reader = Reader::after(snapshot, limits, values);
                 context
             }
-            _ => {
-                let given = item.context.or_else(|| self.context.clone());
-                Arc::new(wire::context(
-                    &mut reader,
-                    snapshot,
-                    limits,
-                    &action,
-                    given,
-                )?)
-            }
+            Some(_) => Arc::new(wire::context(
+                &mut reader,
+                snapshot,
+                limits,
+                &action,
+                item.context,
+            )?),
         };
-        if item.entities.is_empty() && item.entities_cedar_json.is_empty() {
-            item.entities.clone_from(&self.entities);
-            item.entities_cedar_json
-                .clone_from(&self.entities_cedar_json);
-        }
+        let is_carrying = !item.entities.is_empty() || !item.entities_cedar_json.is_empty();
+        let overlay = match &self.overlay {
+            Some(overlay) if !is_carrying => {
+                let (overlay, values) = overlay.clone()?;
+                let limit = limits.values_max;
+                if reader.values() + values > limit {
+                    return Err(
+                        WireError::too_much("entities", "values", limit, "values_max").into(),
+                    );
+                }
+                overlay
+            }
+            _ => wire::overlay(
+                &mut reader,
+                snapshot,
+                limits,
+                item.entities,
+                &item.entities_cedar_json,
+            )?,
+        };
         Ok(Parts {
             principal: uid(
                 &reader,
@@ -105,14 +133,35 @@ impl Shared {
             resource: uid(&reader, "resource", item.resource, self.resource.as_ref())?,
             action,
             context,
-            overlay: wire::overlay(
-                &mut reader,
-                snapshot,
-                limits,
-                item.entities,
-                &item.entities_cedar_json,
-            )?,
+            overlay,
         })
+    }
+
+    /// The shared context for an action.
+    fn context(
+        &self,
+        snapshot: &Snapshot,
+        limits: &Limits,
+        action: &Arc<EntityUID>,
+    ) -> ReadContext {
+        if let Some(read) = &self.read {
+            return read.clone();
+        }
+        if self.context.is_none() {
+            return Ok((Arc::default(), 0));
+        }
+        let mut last = self.of_action.borrow_mut();
+        if let Some((of, read)) = &*last
+            && of == action
+        {
+            return read.clone();
+        }
+        let mut reader = Reader::new(snapshot, limits);
+        let given = self.context.clone();
+        let read = wire::context(&mut reader, snapshot, limits, action, given);
+        let read = read.map(|context| (Arc::new(context), reader.values()));
+        *last = Some((Arc::clone(action), read.clone()));
+        read
     }
 }
 

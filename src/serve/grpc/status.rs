@@ -138,8 +138,15 @@ impl Refusal {
             Self::NotReady(not_ready) => ("NOT_READY", not_ready.to_string()),
             Self::NoStore(store) => ("STORE_NOT_FOUND", format!("there is no store `{store}`")),
             Self::Undecoded(status) => ("UNDECODED", status.message().to_owned()),
+            Self::Late(status) => ("DEADLINE_EXCEEDED", status.message().to_owned()),
+            Self::Revision(field, error) => ("REVISION", format!("`{field}`: {error}")),
             _ => ("OTHER", String::new()),
         }
+    }
+
+    /// Whether the caller's message is to blame, and nothing else.
+    pub(super) fn is_of_question(&self) -> bool {
+        matches!(self, Self::Bad(_) | Self::NoStore(_))
     }
 }
 
