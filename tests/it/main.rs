@@ -33,6 +33,7 @@ mod examples;
 mod fuzz_seeds;
 mod grpc;
 mod health;
+mod kills;
 mod log;
 mod operations;
 mod peer;
