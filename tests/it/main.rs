@@ -42,6 +42,7 @@ mod readme;
 mod records;
 mod reload;
 mod round_trips;
+mod secrets;
 mod served;
 mod support;
 mod telemetry;
