@@ -19,6 +19,12 @@ pub(crate) fn times(default: u64) -> u64 {
     std::env::var(KILLS).map_or(default, |kills| kills.parse().unwrap())
 }
 
+/// The same for a whole server, which takes longer to start and to ask: it is
+/// killed once where others are killed 15 times.
+pub(crate) fn times_of_a_server(default: u64) -> u64 {
+    times(default * 15).div_ceil(15)
+}
+
 /// A number that nobody foresees.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(())

@@ -44,6 +44,7 @@ mod reload;
 mod round_trips;
 mod secrets;
 mod served;
+mod served_killed;
 mod support;
 mod telemetry;
 mod tidy;
