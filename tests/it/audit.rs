@@ -7,5 +7,5 @@ mod failing;
 mod killed;
 mod model;
 mod overflow;
-mod site;
+pub mod site;
 mod sweep;

@@ -87,7 +87,7 @@ impl Place {
         fs::write(path, text).unwrap();
     }
 
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         self.run_with(arguments, &[], "")
     }
 

@@ -10,7 +10,7 @@ mod fitted;
 mod foreign;
 mod full;
 mod isolation;
-pub mod killed;
+mod killed;
 mod lists;
 mod model;
 mod plain;

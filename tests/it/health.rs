@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use deodar::proto::v1::AuthorizeRequest;
+use deodar::proto::v1::authorization_service_client::AuthorizationServiceClient;
 use deodar::serve::measured::Measured;
 use deodar::serve::phase::phases;
 use deodar::telemetry::metrics::table::METRICS;
-use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWriteExt as _;
 use tonic::Code;
+use tonic::Streaming;
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::HealthCheckResponse;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::support;
+use super::support::Channel;
 use super::support::Running;
 use super::support::config;
 use super::support::reference;
@@ -24,20 +28,33 @@ fn of(service: &str) -> HealthCheckRequest {
 }
 
 async fn get(running: &Running, path: &str) -> String {
-    let mut socket = tokio::net::TcpStream::connect(running.server.http.unwrap())
-        .await
-        .unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
-    answer
+    support::get(running.server.http.unwrap(), path).await
+}
+
+fn client(running: &Running) -> HealthClient<Channel> {
+    HealthClient::new(running.channel.clone())
+}
+
+/// Follows the health of the whole server.
+async fn watch(running: &Running) -> Streaming<HealthCheckResponse> {
+    let watch = client(running).watch(of("")).await;
+    watch.unwrap().into_inner()
+}
+
+async fn next(watch: &mut Streaming<HealthCheckResponse>) -> ServingStatus {
+    watch.message().await.unwrap().unwrap().status()
+}
+
+/// Why an empty question is not answered.
+async fn refused(mut client: AuthorizationServiceClient<Channel>) -> Code {
+    let status = client.authorize(AuthorizeRequest::default()).await;
+    status.unwrap_err().code()
 }
 
 #[tokio::test]
 async fn health_is_told_by_service() {
     let running = Running::reference().await;
-    let mut client = HealthClient::new(running.channel.clone());
+    let mut client = client(&running);
     for service in [
         "",
         "deodar.v1.AuditService",
@@ -50,13 +67,9 @@ async fn health_is_told_by_service() {
     }
     let status = client.check(of("no.such.Service")).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
-    let mut watch = client
-        .watch(of("no.such.Service"))
-        .await
-        .unwrap()
-        .into_inner();
-    let first = watch.message().await.unwrap().unwrap();
-    assert_eq!(first.status(), ServingStatus::ServiceUnknown);
+    let watch = client.watch(of("no.such.Service")).await;
+    let first = next(&mut watch.unwrap().into_inner()).await;
+    assert_eq!(first, ServingStatus::ServiceUnknown);
 }
 
 #[tokio::test]
@@ -65,16 +78,13 @@ async fn bad_policies_at_the_start_are_waited_out_not_ready() {
     let mut config = config(folder.path());
     config.policies.watch = true;
     let running = Running::start(config).await;
-    let mut client = HealthClient::new(running.channel.clone());
-    let mut watch = client.watch(of("")).await.unwrap().into_inner();
-    let first = watch.message().await.unwrap().unwrap();
-    assert_eq!(first.status(), ServingStatus::NotServing);
-    let policies = client
-        .check(of("deodar.v1.PolicyService"))
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(policies.status(), ServingStatus::Serving);
+    let mut watch = watch(&running).await;
+    assert_eq!(next(&mut watch).await, ServingStatus::NotServing);
+    let policies = client(&running).check(of("deodar.v1.PolicyService")).await;
+    assert_eq!(
+        policies.unwrap().into_inner().status(),
+        ServingStatus::Serving
+    );
     let answer = get(&running, "/readyz").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -86,19 +96,14 @@ async fn bad_policies_at_the_start_are_waited_out_not_ready() {
     let what = body["reasons"][1]["what"].as_str().unwrap();
     assert!(what.starts_with("the policies are refused"), "{what}");
     assert!(get(&running, "/livez").await.starts_with("HTTP/1.1 200"));
-    let status = running
-        .authorization()
-        .authorize(deodar::proto::v1::AuthorizeRequest::default())
-        .await;
-    assert_eq!(status.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(refused(running.authorization()).await, Code::Unavailable);
 
     std::fs::write(
         folder.path().join("p.cedar"),
         "permit(principal, action, resource);",
     )
     .unwrap();
-    let second = watch.message().await.unwrap().unwrap();
-    assert_eq!(second.status(), ServingStatus::Serving);
+    assert_eq!(next(&mut watch).await, ServingStatus::Serving);
     let answer = get(&running, "/readyz").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(
@@ -121,24 +126,14 @@ async fn draining_is_told_first_and_calls_under_way_end() {
     let mut config = config(&reference());
     config.shutdown.delay = Duration::from_millis(1500);
     let running = Running::start(config).await;
-    let mut client = HealthClient::new(running.channel.clone());
-    let mut watch = client.watch(of("")).await.unwrap().into_inner();
-    assert_eq!(
-        watch.message().await.unwrap().unwrap().status(),
-        ServingStatus::Serving
-    );
-    let mut authorization = running.authorization();
+    let mut watch = watch(&running).await;
+    assert_eq!(next(&mut watch).await, ServingStatus::Serving);
+    let authorization = running.authorization();
     let stopping = tokio::spawn(running.server.stop());
-    assert_eq!(
-        watch.message().await.unwrap().unwrap().status(),
-        ServingStatus::NotServing
-    );
+    assert_eq!(next(&mut watch).await, ServingStatus::NotServing);
     // Still within the delay: the question is answered, with an error about the
     // question and not about the server.
-    let status = authorization
-        .authorize(deodar::proto::v1::AuthorizeRequest::default())
-        .await;
-    assert_eq!(status.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(refused(authorization).await, Code::InvalidArgument);
     drop(watch);
     stopping.await.unwrap().unwrap();
 }
@@ -146,11 +141,7 @@ async fn draining_is_told_first_and_calls_under_way_end() {
 #[tokio::test]
 async fn counters_are_shown_for_prometheus() {
     let running = Running::reference().await;
-    running
-        .authorization()
-        .authorize(deodar::proto::v1::AuthorizeRequest::default())
-        .await
-        .unwrap_err();
+    refused(running.authorization()).await;
     let metrics = get(&running, "/metrics").await;
     assert!(
         metrics.contains("deodar_bad_questions_total 1\n"),
@@ -166,11 +157,7 @@ async fn counters_are_shown_for_prometheus() {
 #[tokio::test]
 async fn every_metric_is_shown_with_labels_of_its_closed_lists() {
     let running = Running::reference().await;
-    running
-        .authorization()
-        .authorize(deodar::proto::v1::AuthorizeRequest::default())
-        .await
-        .unwrap_err();
+    refused(running.authorization()).await;
     let shown = get(&running, "/metrics").await;
     for metric in METRICS {
         let line = format!("# TYPE {} ", metric.prometheus_name());
@@ -207,10 +194,7 @@ async fn streams_are_counted_when_they_end_and_made_up_methods_together() {
     let answers = running.authorization().stream_authorize(questions).await;
     let mut answers = answers.unwrap().into_inner();
     while answers.message().await.unwrap().is_some() {}
-    let mut client = HealthClient::new(running.channel.clone());
-    let mut watch = client.watch(of("")).await.unwrap().into_inner();
-    watch.message().await.unwrap();
-    drop(watch);
+    next(&mut watch(&running).await).await;
     let mut made_up = tonic::client::Grpc::new(running.channel.clone());
     made_up.ready().await.unwrap();
     let path = "/made.Up/Call".parse().unwrap();

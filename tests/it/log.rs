@@ -18,6 +18,7 @@ use deodar::directory::log::Embedded;
 use deodar::directory::log::Head;
 use deodar::directory::log::Log as _;
 
+use crate::kills;
 use crate::peer::missing;
 
 const DIRECTORY: &str = "DEODAR_TEST_LOG_DIRECTORY";
@@ -104,7 +105,7 @@ fn append_until_killed(directory: &Path) {
 
 #[test]
 fn what_a_killed_process_acknowledged_is_there() {
-    let rounds = std::env::var("DEODAR_KILLS").map_or(20, |text| text.parse().unwrap());
+    let rounds = kills::times(20);
     let directory = tempfile::tempdir().unwrap();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut base = None;

@@ -1,5 +1,6 @@
 //! A server of our own for a test, and a client to it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -12,8 +13,15 @@ use deodar::proto::v1::authorization_service_client::AuthorizationServiceClient;
 use deodar::proto::v1::directory_service_client::DirectoryServiceClient;
 use deodar::proto::v1::policy_service_client::PolicyServiceClient;
 use deodar::run::Server;
-use tonic::transport::Channel;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
+
+use super::secrets;
+use super::secrets::Searched;
+use super::secrets::Sent;
 
 /// The root of this package.
 pub(crate) fn root() -> PathBuf {
@@ -26,7 +34,7 @@ pub(crate) fn reference() -> PathBuf {
 }
 
 /// A configuration that listens on free ports only, trusts the caller's time
-/// (the cases name theirs), and does not watch.
+/// (the cases name theirs), and does not watch. Its audit log is one of its own.
 pub(crate) fn config(policies: &Path) -> Config {
     let mut config = resolve(None, &Variables::default(), &Flags::default())
         .unwrap()
@@ -41,22 +49,29 @@ pub(crate) fn config(policies: &Path) -> Config {
     config
 }
 
+/// A connection on which each call carries a secret.
+pub(crate) type Channel = InterceptedService<tonic::transport::Channel, Sent>;
+
 /// A client of the directory.
 pub(crate) type DirectoryClient = DirectoryServiceClient<Channel>;
 
-/// A running server with a channel to it.
+/// A running server with a channel to it. What it writes is searched for secrets
+/// at the end.
 pub(crate) struct Running {
     pub(crate) server: Server,
     pub(crate) channel: Channel,
+    _searched: Searched,
 }
 
 impl Running {
-    pub(crate) async fn start(config: Config) -> Self {
+    pub(crate) async fn start(mut config: Config) -> Self {
+        let seeds = secrets::seed(&mut config);
         let server = Server::start(config).await.unwrap();
         let address = server.grpc.first().unwrap();
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap();
         Self {
-            channel: channel.connect_lazy(),
+            channel: InterceptedService::new(channel.connect_lazy(), Sent),
+            _searched: seeds.of(&server),
             server,
         }
     }
@@ -77,6 +92,16 @@ impl Running {
     pub(crate) fn policies(&self) -> PolicyServiceClient<Channel> {
         PolicyServiceClient::new(self.channel.clone())
     }
+}
+
+/// The answer of a server's HTTP side, with its head.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 /// Writes files below a fresh directory.

@@ -33,7 +33,6 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
-use tonic::transport::Endpoint;
 use tonic::transport::Server;
 
 use crate::cli::Place;
@@ -199,8 +198,7 @@ async fn a_decision_is_a_span_a_metric_and_a_log_record_of_the_caller_s_trace() 
         ("DEODAR_DECISION__TRUST_CALLER_TIME", "true"),
     ];
     let served = Served::start(place.0.path(), &reference(), &variables);
-    let endpoint = Endpoint::from_shared(format!("unix:{}", served.socket.display())).unwrap();
-    let channel = endpoint.connect().await.unwrap();
+    let channel = served.channel().await;
     let mut client =
         deodar::proto::v1::authorization_service_client::AuthorizationServiceClient::new(channel);
     let answer = client.authorize(traced("01")).await.unwrap().into_inner();

@@ -1,10 +1,11 @@
 //! `cargo xtask kill --rounds N`: the tests that kill a process, thousands of times.
 //!
-//! Two tests start a process that writes, kill it with SIGKILL and look at what
-//! it left: one the directory with decisions, one its log alone. Each is told by
-//! `DEODAR_KILLS` how often. They are run in slices, so that progress can be told;
-//! each slice begins with an empty directory. The tests are built as a release is:
-//! more is written until a process is killed.
+//! Tests start a process that writes, kill it with SIGKILL and look at what it
+//! left: the directory with decisions, its log alone, the audit log alone, and the
+//! server while it is asked. Each is told by `DEODAR_KILLS` how often; the server is
+//! killed once where the others are killed 15 times. They are run in slices, so that
+//! progress can be told; each slice begins with an empty directory. The tests are
+//! built as a release is: more is written until a process is killed.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 const SLICE: u64 = 200;
 const HELP: &str = "cargo xtask kill --rounds <number>";
 
-/// Runs both tests until each has killed so often.
+/// Runs these tests until each has killed so often.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let rounds: u64 = match arguments {
         [flag, number] if flag == "--rounds" => number
@@ -38,9 +39,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 fn progress(done: u64, rounds: u64, tests: u64, took: Duration) -> String {
     let seconds = took.as_secs();
     let left = seconds * (rounds - done) / done.max(1);
-    format!(
-        "{done} of {rounds} kills in each of {tests} tests, none failed; {seconds} s, {left} s left"
-    )
+    format!("{done} of {rounds} rounds of {tests} tests, none failed; {seconds} s, {left} s left")
 }
 
 /// Runs every test whose name has `killed` in it; gives how many there were.

@@ -1,14 +1,8 @@
 //! A real process that is killed while it records: nothing that it acknowledged
 //! is lost, and the log needs no hand.
 
-use std::hash::BuildHasher as _;
-use std::hash::RandomState;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Read as _;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Child;
 use std::time::Duration;
 
 use deodar::audit::Audit;
@@ -23,13 +17,11 @@ use super::site::numbers;
 use super::site::options;
 use super::site::record;
 use super::site::sound;
-use crate::directory::killed;
+use crate::kills;
 
 /// Name the directory to the child, and its mode.
 const SYNC_TO: &str = "DEODAR_TEST_AUDIT_SYNC_TO";
 const BATCHED_TO: &str = "DEODAR_TEST_AUDIT_BATCHED_TO";
-/// Longer runs: how often a process is killed.
-const KILLS: &str = "DEODAR_KILLS";
 
 /// Not a test of its own: the process that is killed.
 #[test]
@@ -76,49 +68,20 @@ fn child_that_records() {
     }
 }
 
-/// Kills a child after so many acknowledgements and a moment, and gives the last.
-fn kill_after(mut child: Child, lines: u64, moment: u64) -> u64 {
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    for _ in 0..lines {
-        let read = out.read_line(&mut text).unwrap();
-        assert!(read > 0, "the child ended by itself:\n{text}");
-    }
-    for _ in 0..moment {
-        std::hint::spin_loop();
-    }
-    child.kill().unwrap();
-    let status = child.wait().unwrap();
-    assert!(
-        status.code().is_none(),
-        "the child ended by itself: {status}"
-    );
-    out.read_to_string(&mut text).unwrap();
-    text.truncate(text.rfind('\n').unwrap_or(0));
-    let mut told = text
-        .lines()
-        .filter_map(|line| line.split_once("acknowledged "));
-    told.next_back()
-        .map_or(0, |(_, number)| number.parse().unwrap())
-}
-
 /// Seen to fail when tickets are answered before the sync.
 #[test]
 fn nothing_acknowledged_is_lost_when_killed() {
-    let kills = std::env::var(KILLS)
-        .ok()
-        .and_then(|kills| kills.parse().ok());
     for variable in [SYNC_TO, BATCHED_TO] {
         let directory = fresh();
-        for number in 0..kills.unwrap_or(12) {
-            let random = RandomState::new().hash_one(number);
-            let child = killed::child(
+        for _ in 0..kills::times(12) {
+            let child = kills::child(
                 "audit::killed::child_that_records",
                 variable,
                 directory.path(),
             );
-            // The first lines are of the test harness.
-            let acknowledged = kill_after(child, 3 + random % 40, (random >> 8) % 200_000);
+            let told = kills::kill(child, 200_000);
+            let last = told.last().map(|number| number.parse().unwrap());
+            let acknowledged = last.unwrap_or(0);
             assert_eq!(super::site::verify_fault(directory.path()), None);
             let there = numbers(directory.path(), 0);
             assert_eq!(there, (0..there.len() as u64).collect::<Vec<_>>());
@@ -145,7 +108,7 @@ fn child_that_comes_second() {
 fn a_second_process_is_refused() {
     let directory = fresh();
     let _audit = Audit::open(options(directory.path())).unwrap();
-    let child = killed::child(
+    let child = kills::child(
         "audit::killed::child_that_comes_second",
         "DEODAR_TEST_AUDIT_SECOND",
         directory.path(),

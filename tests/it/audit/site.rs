@@ -120,7 +120,7 @@ pub fn copy(from: &Path, to: &Path) {
 }
 
 /// Waits for what another thread does soon; fails if it is not done in a minute.
-pub fn eventually(is_done: impl Fn() -> bool) {
+pub fn eventually(mut is_done: impl FnMut() -> bool) {
     for _ in 0..6000 {
         if is_done() {
             return;

@@ -9,8 +9,9 @@ use crate::support::reference;
 
 /// A server over the policies of the place, and commands to it.
 struct Desk {
-    place: Place,
+    // Ends before its files go.
     served: Served,
+    place: Place,
 }
 
 impl Desk {
@@ -24,7 +25,7 @@ impl Desk {
         let policies = place.0.path().join("policies");
         let memory = [("DEODAR_DIRECTORY__PATH", "memory")];
         let served = Served::start(place.0.path(), &policies, &memory);
-        Self { place, served }
+        Self { served, place }
     }
 
     fn run(&self, arguments: &[&str]) -> String {

@@ -3,33 +3,53 @@
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
+use std::process::ChildStderr;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 use std::sync::Mutex;
 
 use serde_json::Value as Json;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Endpoint;
 
 use crate::cases;
 use crate::cases::Case;
 use crate::cases::Told;
 use crate::cli::Place;
+use crate::secrets;
+use crate::secrets::Sent;
+use crate::support::Channel;
 use crate::support::reference;
 
-/// A served process on a unix socket, killed with the test.
+/// A served process on a unix socket, killed with the test. What it wrote is
+/// searched for secrets then.
 pub(crate) struct Served {
     child: Child,
-    lines: BufReader<std::process::ChildStderr>,
+    lines: BufReader<ChildStderr>,
+    /// The log lines that were read.
+    seen: String,
     pub(crate) socket: PathBuf,
+    /// Where it tells of its metrics.
+    pub(crate) http: SocketAddr,
+    /// Where its audit log is.
+    pub(crate) audit: PathBuf,
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        if !std::thread::panicking() {
+            self.lines.read_to_string(&mut self.seen).unwrap();
+            let mut out = self.child.stdout.take().unwrap();
+            out.read_to_string(&mut self.seen).unwrap();
+            secrets::search(&self.audit, &self.seen);
+        }
     }
 }
 
@@ -37,49 +57,52 @@ impl Served {
     /// Starts, and waits for the line that says what is served.
     pub(crate) fn start(folder: &Path, policies: &Path, variables: &[(&str, &str)]) -> Self {
         let socket = folder.join("deodar.sock");
-        #[expect(
-            clippy::zombie_processes,
-            reason = "`Served` waits for it when it is dropped"
-        )]
         let mut child = Command::new(env!("CARGO_BIN_EXE_deodar"))
-            .args([
-                "serve",
-                "--grpc",
-                "127.0.0.1:0",
-                "--http",
-                "off",
-                "--log-format",
-                "json",
-                "--policies",
-            ])
+            .args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .args(["--log-format", "json", "--policies"])
             .arg(policies)
             .arg("--unix")
             .arg(&socket)
             .current_dir(folder)
             .env_clear()
+            .envs(secrets::variables(folder))
             .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut seen = String::new();
-        loop {
-            let mut line = String::new();
-            assert!(
-                lines.read_line(&mut line).unwrap() > 0,
-                "it ended early:\n{seen}"
-            );
-            seen.push_str(&line);
-            let json: Json =
-                serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
-            if json["message"] == "serving" {
-                return Self {
-                    child,
-                    lines,
-                    socket,
-                };
-            }
-        }
+        let named = variables
+            .iter()
+            .find(|(name, _)| *name == "DEODAR_AUDIT__PATH");
+        let mut served = Self {
+            lines: BufReader::new(child.stderr.take().unwrap()),
+            child,
+            seen: String::new(),
+            socket,
+            http: SocketAddr::from(([127, 0, 0, 1], 0)),
+            audit: folder.join(named.map_or("deodar-data/audit", |(_, path)| path)),
+        };
+        let serving = served.line_with("\"message\":\"serving\"");
+        served.http = serving["http"].as_str().unwrap().parse().unwrap();
+        served
+    }
+
+    /// A channel to it.
+    pub(crate) async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("unix:{}", self.socket.display())).unwrap();
+        InterceptedService::new(endpoint.connect().await.unwrap(), Sent)
+    }
+
+    /// The log lines that were read.
+    pub(crate) fn seen(&self) -> &str {
+        &self.seen
+    }
+
+    /// Ends it by SIGKILL, at once.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), None, "it ended by itself:\n{}", self.seen);
     }
 
     fn hang_up(&self) {
@@ -92,24 +115,24 @@ impl Served {
     fn line_with(&mut self, text: &str) -> Json {
         loop {
             let mut line = String::new();
-            assert!(self.lines.read_line(&mut line).unwrap() > 0, "no `{text}`");
+            let read = self.lines.read_line(&mut line).unwrap();
+            assert!(read > 0, "no `{text}`:\n{}", self.seen);
+            self.seen.push_str(&line);
+            let json = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
             if line.contains(text) {
-                return serde_json::from_str(&line).unwrap();
+                return json;
             }
         }
     }
 
-    fn terminate(mut self) -> (Option<i32>, String) {
+    /// Ends it in order; gives how it exited, and the log lines that came then.
+    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(sent.success());
         let mut rest = String::new();
         self.lines.read_to_string(&mut rest).unwrap();
+        self.seen.push_str(&rest);
         (self.child.wait().unwrap().code(), rest)
     }
 }

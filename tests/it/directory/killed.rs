@@ -2,16 +2,8 @@
 //! acknowledged is lost, nothing is there by halves, and what is decided
 //! afterwards is what the log says.
 
-use std::hash::BuildHasher as _;
-use std::hash::RandomState;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Read as _;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use deodar::directory::Options;
@@ -32,11 +24,10 @@ use super::site::link;
 use super::site::member;
 use super::site::put;
 use super::site::uid;
+use crate::kills;
 
 /// Names the directory to the child, and the purpose of the child.
-pub const WRITE_TO: &str = "DEODAR_TEST_WRITE_TO";
-/// Longer runs: how often a process is killed.
-const KILLS: &str = "DEODAR_KILLS";
+const WRITE_TO: &str = "DEODAR_TEST_WRITE_TO";
 
 const PEOPLE: [&str; 3] = ["User::left", "User::right", "User::third"];
 
@@ -125,45 +116,6 @@ fn child_that_writes() {
     }
 }
 
-/// A child of this test binary, that runs one of its tests.
-pub fn child(test: &str, variable: &str, directory: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(variable, directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Kills a child after so many acknowledgements and a moment, and gives all of
-/// them.
-fn kill_after(mut child: Child, lines: u64, moment: u64) -> Vec<Revision> {
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    for _ in 0..lines {
-        let read = out.read_line(&mut text).unwrap();
-        assert!(read > 0, "the child ended by itself:\n{text}");
-    }
-    for _ in 0..moment {
-        std::hint::spin_loop();
-    }
-    child.kill().unwrap();
-    let status = child.wait().unwrap();
-    assert!(
-        status.code().is_none(),
-        "the child ended by itself: {status}"
-    );
-    out.read_to_string(&mut text).unwrap();
-    text.truncate(text.rfind('\n').unwrap_or(0));
-    let told = text
-        .lines()
-        .filter_map(|line| line.split_once("acknowledged "));
-    told.map(|(_, revision)| revision.parse().unwrap())
-        .collect()
-}
-
 fn survives(directory: &Path, acknowledged: &[Revision]) {
     let log: Arc<dyn Log> = Arc::new(Embedded::open(directory).unwrap());
     // Reading verifies the chain.
@@ -213,20 +165,16 @@ fn survives(directory: &Path, acknowledged: &[Revision]) {
 /// the log gets a transaction without its last operation.
 #[test]
 fn nothing_acknowledged_is_lost_when_killed() {
-    let kills = std::env::var(KILLS)
-        .ok()
-        .and_then(|kills| kills.parse().ok());
     let directory = fresh();
     let mut acknowledged = Vec::new();
-    for number in 0..kills.unwrap_or(15) {
-        let random = RandomState::new().hash_one(number);
-        let child = child(
+    for _ in 0..kills::times(15) {
+        let child = kills::child(
             "directory::killed::child_that_writes",
             WRITE_TO,
             directory.path(),
         );
-        // The first lines are of the test harness.
-        let told = kill_after(child, 3 + random % 40, (random >> 8) % 100_000);
+        let told = kills::kill(child, 100_000);
+        let told = told.iter().map(|told| told.parse::<Revision>().unwrap());
         acknowledged.extend(told);
         survives(directory.path(), &acknowledged);
     }

@@ -20,7 +20,6 @@ use serde_json::json;
 use smol_str::SmolStr;
 use std::sync::Arc;
 
-use super::killed::child;
 use super::site::POLICIES;
 use super::site::Plan;
 use super::site::Site;
@@ -29,6 +28,7 @@ use super::site::fresh;
 use super::site::put;
 use super::site::snapshot;
 use super::site::wait_until_let_go;
+use crate::kills::child;
 
 const HOLD: &str = "DEODAR_TEST_HOLD";
 
