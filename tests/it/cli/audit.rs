@@ -402,11 +402,11 @@ fn broken_logs() {
       record  7
       byte    562
     read until then
-      log       [LOG]
-      segments  2
-      records   7, 1 to 7
-      bytes     2822
-      head      7 [DIGEST]
+      log        [LOG]
+      segments   2
+      records    6, 1 to 6
+      bytes      2201
+      last good  6 [DIGEST]
 
     hint: keep the directory as it is, as evidence; compare this place with a copy made before; no crash does this, so look for who could write to the directory
     ");
@@ -433,11 +433,11 @@ fn broken_logs() {
       record  8
       byte    1183
     read until then
-      log       [LOG]
-      segments  2
-      records   7, 1 to 7
-      bytes     2822
-      head      7 [DIGEST]
+      log        [LOG]
+      segments   2
+      records    7, 1 to 7
+      bytes      2822
+      last good  7 [DIGEST]
 
     hint: keep the directory as it is; check the disk and its messages, and compare this place with a copy made before
     ");
@@ -464,11 +464,11 @@ fn broken_logs() {
       record  5
       byte    0
     read until then
-      log       [LOG]
-      segments  2
-      records   4, 1 to 4
-      bytes     1639
-      head      4 [DIGEST]
+      log        [LOG]
+      segments   2
+      records    4, 1 to 4
+      bytes      1639
+      last good  4 [DIGEST]
 
     hint: look for the file where it may have been moved to, and put it back; retention tells of what it drops, so it was not that
     ");
@@ -484,11 +484,11 @@ fn broken_logs() {
       record  5
       byte    0
     read until then
-      log       [LOG]
-      segments  2
-      records   6, 5 to 10
-      bytes     2816
-      head      10 [DIGEST]
+      log        [LOG]
+      segments   2
+      records    6, 5 to 10
+      bytes      2816
+      last good  10 [DIGEST]
 
     hint: look for the file where it may have been moved to, and put it back; retention tells of what it drops, so it was not that
     ");
