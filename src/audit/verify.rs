@@ -131,7 +131,7 @@ impl Check<'_> {
             && first.first > 1
             && self
                 .dropped_through
-                .is_none_or(|through| through + 1 < first.first)
+                .is_none_or(|through| through < first.first - 1)
         {
             self.report.fault = Some(Fault {
                 file: first.name(),
@@ -236,7 +236,7 @@ impl Check<'_> {
         };
         if kind == "gap" {
             self.report.gaps += 1;
-            self.report.lost += stated.lost;
+            self.report.lost = self.report.lost.saturating_add(stated.lost);
         } else {
             self.dropped_through = self.dropped_through.max(Some(stated.through));
         }

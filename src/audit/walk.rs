@@ -148,7 +148,7 @@ impl Walk {
                 return Err((What::Sealed(what), true));
             }
         }
-        if opening.segment != self.segment + 1 {
+        if Some(opening.segment) != self.segment.checked_add(1) {
             return Err((What::NotASegment, false));
         }
         self.check(&head).map_err(|what| {

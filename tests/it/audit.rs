@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod disk;
 mod failing;
+mod hostile;
 mod killed;
 mod model;
 mod overflow;
