@@ -440,6 +440,46 @@ mod tests {
         }
     }
 
+    /// Seen to fail when a time is looked for in the segments from the last one on
+    /// that was begun before it.
+    #[test]
+    fn a_clock_that_is_set_back_a_little_hides_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicI64::new(0));
+        let audit = Audit::open(Options {
+            directory: folder.path().to_owned(),
+            segment_bytes: 1,
+            time: Time::Set(Arc::clone(&time)),
+            ..Options::default()
+        })
+        .unwrap();
+        for number in 10..30_i64 {
+            let millis = number * 10_000 + 25_000 * (number % 2);
+            time.store(millis, std::sync::atomic::Ordering::Relaxed);
+            drop(audit.submit(millis, EventRecord::new("test", [])));
+            audit.flush_blocking().unwrap();
+        }
+        audit.close();
+        let all: Vec<Line> = Reader::open(folder.path(), Since::Oldest)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for from in all.iter().map(|line| line.millis) {
+            let filter = Filter {
+                from: Some(from),
+                ..Filter::default()
+            };
+            let expected: Vec<_> = all.iter().filter(|line| filter.matches(line)).collect();
+            let mut found = Vec::new();
+            super::each(folder.path(), &filter, None, |line| {
+                found.push(line);
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+            assert!(found.iter().eq(expected), "{from}");
+        }
+    }
+
     #[test]
     fn times_keep_other_segments_from_being_read() {
         let folder = log();
