@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod diff;
 mod disk;
 mod failing;
 mod hostile;

@@ -38,6 +38,7 @@ macro_rules! assert_audit {
         ]}, { insta::assert_snapshot!($shown, @$snapshot) });
     };
 }
+pub(super) use assert_audit;
 
 fn decision(number: i64, (who, action, what): (&str, &str, &str), outcome: &Json) -> EventRecord {
     let mut event = EventRecord::new(
@@ -124,13 +125,13 @@ fn night_open(place: &Place) -> (PathBuf, Audit) {
 }
 
 /// The same, closed.
-fn night(place: &Place) -> PathBuf {
+pub(super) fn night(place: &Place) -> PathBuf {
     let (directory, audit) = night_open(place);
     audit.close();
     directory
 }
 
-fn run(place: &Place, arguments: &[&str]) -> String {
+pub(super) fn run(place: &Place, arguments: &[&str]) -> String {
     place.run(&[&["audit"], arguments, &["--path", "audit"]].concat())
 }
 
@@ -543,6 +544,9 @@ async fn a_server_gives_what_its_files_do() {
             &["query"][..],
             &["query", "--decision", "deny", "--reverse", "--limit", "3"],
             &["tail", "-n", "5", "--csv"],
+            &["diff"],
+            &["diff", "aa", "bb", "--json"],
+            &["diff", "cc"],
             &["show", "00000000-0000-4000-8000-000000000003"],
             &["show", "3", "--json"],
         ] {
