@@ -12,8 +12,11 @@
 //!                                                   closed -> sweep: pack, drop
 //! ```
 
+pub mod activations;
+pub mod circumstances;
 pub mod counters;
 pub mod decision;
+pub mod diff;
 pub mod error;
 pub mod facts;
 pub mod fault;

@@ -59,10 +59,10 @@ impl Found {
     /// Opens it to be read. Who packs it or drops it meanwhile is no hindrance,
     /// as long as one of both files was there.
     pub(super) fn lines(&self, directory: &Path) -> io::Result<Lines> {
-        match File::open(directory.join(plain_name(self.first))) {
+        match open(&directory.join(plain_name(self.first))) {
             Ok(file) => Ok(Lines::new(Box::new(BufReader::new(file)))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let file = File::open(directory.join(packed_name(self.first)))?;
+                let file = open(&directory.join(packed_name(self.first)))?;
                 let unpacked = zstd::stream::read::Decoder::new(file)?;
                 Ok(Lines::new(Box::new(BufReader::new(unpacked))))
             }
@@ -79,6 +79,15 @@ impl Found {
     }
 }
 
+/// Opens a file to be read, or what a link to one leads to. A pipe in its place
+/// would be waited for without end.
+fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("is not a file"));
+    }
+    File::open(path)
+}
+
 /// The segments there are, in order.
 ///
 /// A segment that is packed while the names are listed may show neither of its
@@ -93,7 +102,9 @@ pub(super) fn segments(directory: &Path) -> io::Result<Vec<Found>> {
             _ => continue,
         };
         let Ok(first) = digits.parse() else { continue };
-        if name != plain_name(first) && name != packed_name(first) {
+        let is_ours = name == plain_name(first) || name == packed_name(first);
+        // No record has these numbers.
+        if !is_ours || first == 0 || first == u64::MAX {
             continue;
         }
         let segment = found.entry(first).or_insert(Found {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::error::ReadError;
@@ -85,13 +86,41 @@ pub fn page(directory: &Path, query: &Query) -> Result<Page, ReadError> {
     }
 }
 
-fn oldest_first(directory: &Path, query: &Query) -> Result<Page, ReadError> {
-    let since = match (query.start, query.filter.from) {
+/// Gives every record that a filter selects, the oldest first, until it is told to
+/// stop, from the record `start` on if there is one. The log is read once.
+///
+/// # Errors
+/// As [`page`]; what was found before damage was given.
+pub fn each(
+    directory: &Path,
+    filter: &Filter,
+    start: Option<u64>,
+    mut take: impl FnMut(Line) -> ControlFlow<()>,
+) -> Result<(), ReadError> {
+    for line in Reader::open(directory, since(filter, start))? {
+        let line = line?;
+        if is_past(filter, line.millis) {
+            break;
+        }
+        if filter.matches(&line) && take(line).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Where to begin. A record may be in the segment before the one that was begun
+/// before its time.
+fn since(filter: &Filter, start: Option<u64>) -> Since {
+    match (start, filter.from) {
         (Some(seq), _) => Since::Seq(seq),
-        (None, Some(from)) => Since::Millis(from),
+        (None, Some(from)) => Since::Millis(from.saturating_sub(SLACK)),
         (None, None) => Since::Oldest,
-    };
-    let mut reader = Reader::open(directory, since)?;
+    }
+}
+
+fn oldest_first(directory: &Path, query: &Query) -> Result<Page, ReadError> {
+    let mut reader = Reader::open(directory, since(&query.filter, query.start))?;
     let mut page = Page::default();
     let mut bytes = 0;
     loop {
@@ -147,10 +176,11 @@ fn newest_first(directory: &Path, query: &Query) -> Result<Page, ReadError> {
     let mut page = Page::default();
     let mut bytes = 0;
     let entered = segments.partition_point(|found| found.first <= upper);
-    for found in segments.iter().take(entered).rev() {
+    for (place, found) in segments.iter().enumerate().take(entered).rev() {
         let mut scan = Scan {
             query,
             upper,
+            following: segments.get(place + 1).map(|next| next.first),
             room: query.max.records - page.records.len(),
             bytes: query.max.bytes.saturating_sub(bytes),
             is_first: page.records.is_empty(),
@@ -194,6 +224,8 @@ struct Scan<'a> {
     query: &'a Query,
     /// The newest record to look at.
     upper: u64,
+    /// The first record of the segment behind this one.
+    following: Option<u64>,
     /// There is room for so many records,
     room: usize,
     /// and so many bytes of them,
@@ -225,7 +257,14 @@ impl Scan<'_> {
                     Ok(false) => break,
                     Err(what) => what,
                 },
-                Ok(Next::End | Next::Partial) => break,
+                Ok(Next::End | Next::Partial) if self.following.is_none_or(|seq| seq == next) => {
+                    break;
+                }
+                Ok(Next::Partial) => What::Partial,
+                Ok(Next::End) => What::Seq {
+                    expected: next,
+                    found: self.following.unwrap_or(next),
+                },
                 Ok(Next::TooLong) => What::TooLong,
                 Err(error) if found.is_plain => return Err(ReadError::io(&path)(error)),
                 Err(error) => What::Packed(error.to_string()),
@@ -398,6 +437,46 @@ mod tests {
                 }
                 Ok(())
             })?;
+        }
+    }
+
+    /// Seen to fail when a time is looked for in the segments from the last one on
+    /// that was begun before it.
+    #[test]
+    fn a_clock_that_is_set_back_a_little_hides_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicI64::new(0));
+        let audit = Audit::open(Options {
+            directory: folder.path().to_owned(),
+            segment_bytes: 1,
+            time: Time::Set(Arc::clone(&time)),
+            ..Options::default()
+        })
+        .unwrap();
+        for number in 10..30_i64 {
+            let millis = number * 10_000 + 25_000 * (number % 2);
+            time.store(millis, std::sync::atomic::Ordering::Relaxed);
+            drop(audit.submit(millis, EventRecord::new("test", [])));
+            audit.flush_blocking().unwrap();
+        }
+        audit.close();
+        let all: Vec<Line> = Reader::open(folder.path(), Since::Oldest)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for from in all.iter().map(|line| line.millis) {
+            let filter = Filter {
+                from: Some(from),
+                ..Filter::default()
+            };
+            let expected: Vec<_> = all.iter().filter(|line| filter.matches(line)).collect();
+            let mut found = Vec::new();
+            super::each(folder.path(), &filter, None, |line| {
+                found.push(line);
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+            assert!(found.iter().eq(expected), "{from}");
         }
     }
 

@@ -103,8 +103,21 @@ impl Reader {
                 break;
             };
             let path = self.directory.join(found.name());
-            let mut lines = found.lines(&self.directory).map_err(ReadError::io(&path))?;
-            let is_before = match lines.advance().map_err(ReadError::io(&path))? {
+            let mut lines = match found.lines(&self.directory) {
+                // It was dropped meanwhile, as the oldest are.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    low = middle + 1;
+                    continue;
+                }
+                lines => lines.map_err(ReadError::io(&path))?,
+            };
+            let next = lines.advance().map_err(|error| {
+                if found.is_plain {
+                    return ReadError::io(&path)(error);
+                }
+                self.damaged(found, &lines, What::Packed(error.to_string()))
+            });
+            let is_before = match next? {
                 Next::Line => line::parse(lines.line())
                     .map(|head| head.millis < millis)
                     .map_err(|what| self.damaged(found, &lines, What::Unreadable(what)))?,

@@ -1,15 +1,15 @@
 //! What the selected records of a log add up to.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::error::ReadError;
 use super::facts::Facts;
 use super::filter::Filter;
 use super::folder;
+use super::query;
 use super::read::Line;
-use super::read::Reader;
-use super::read::Since;
 
 /// Different names that are counted by themselves; the rest are counted together.
 const NAMES_MAX: usize = 1 << 20;
@@ -107,13 +107,10 @@ pub fn stats(directory: &Path, filter: &Filter) -> Result<Stats, ReadError> {
         disk_bytes: segments.iter().map(|found| found.bytes(directory)).sum(),
         ..Stats::default()
     };
-    let since = filter.from.map_or(Since::Oldest, Since::Millis);
-    for line in Reader::open(directory, since)? {
-        let line = line?;
-        if filter.matches(&line) {
-            stats.add(&line);
-        }
-    }
+    query::each(directory, filter, None, |line| {
+        stats.add(&line);
+        ControlFlow::Continue(())
+    })?;
     Ok(stats)
 }
 

@@ -36,7 +36,8 @@ pub struct Report {
     pub bytes: u64,
     /// The first record that is there; those before were dropped.
     pub first_seq: u64,
-    /// The last record that is good, and the hash of its line.
+    /// The last record that is good, and the hash of its line. With a fault that may
+    /// be in the last one that was read, it is the one before.
     pub head: Option<(u64, Hash)>,
     /// The records of kind `gap`, and what these say was lost.
     pub gaps: u64,
@@ -124,12 +125,13 @@ impl Check<'_> {
             self.report.log.clone_from(&walk.log);
             self.report.head = Some((walk.next - 1, walk.prev));
         }
+        self.let_go_of_the_changed();
         if self.report.fault.is_none()
             && let Some(first) = segments.first()
             && first.first > 1
             && self
                 .dropped_through
-                .is_none_or(|through| through + 1 < first.first)
+                .is_none_or(|through| through < first.first - 1)
         {
             self.report.fault = Some(Fault {
                 file: first.name(),
@@ -140,6 +142,20 @@ impl Check<'_> {
             });
         }
         Ok(())
+    }
+
+    /// What was changed was read before that showed: it is not good.
+    fn let_go_of_the_changed(&mut self) {
+        let fault = self.report.fault.as_ref();
+        let is_last =
+            fault.is_some_and(|fault| matches!(fault.what, What::Changed | What::Sealed(_)));
+        if let Some(walk) = &self.walk
+            && is_last
+        {
+            self.report.records -= 1;
+            self.report.bytes -= walk.tally.bytes - walk.tally.last_offset;
+            self.report.head = (self.report.records > 0).then(|| (walk.next - 2, walk.before));
+        }
     }
 
     fn segment(&mut self, found: &Found, is_last: bool) -> Result<Option<Fault>, Failed> {
@@ -220,7 +236,7 @@ impl Check<'_> {
         };
         if kind == "gap" {
             self.report.gaps += 1;
-            self.report.lost += stated.lost;
+            self.report.lost = self.report.lost.saturating_add(stated.lost);
         } else {
             self.dropped_through = self.dropped_through.max(Some(stated.through));
         }

@@ -100,8 +100,10 @@ pub(super) struct Walk {
     pub(super) tally: Tally,
     /// The next record.
     pub(super) next: u64,
-    /// The hash of the last one.
+    /// The hash of the last one,
     pub(super) prev: Hash,
+    /// and of the one before it.
+    pub(super) before: Hash,
 }
 
 impl Walk {
@@ -116,6 +118,7 @@ impl Walk {
             tally: Tally::default(),
             next: head.seq,
             prev: head.prev,
+            before: head.prev,
         };
         walk.take(line);
         Ok(walk)
@@ -145,7 +148,7 @@ impl Walk {
                 return Err((What::Sealed(what), true));
             }
         }
-        if opening.segment != self.segment + 1 {
+        if Some(opening.segment) != self.segment.checked_add(1) {
             return Err((What::NotASegment, false));
         }
         self.check(&head).map_err(|what| {
@@ -188,6 +191,6 @@ impl Walk {
     fn take(&mut self, line: &[u8]) {
         self.tally.add(line);
         self.next += 1;
-        self.prev = Hash::of(line);
+        self.before = std::mem::replace(&mut self.prev, Hash::of(line));
     }
 }

@@ -1,6 +1,9 @@
 //! `deodar audit`: what was decided, asked and changed.
 
 pub mod csv;
+pub mod diff;
+mod diff_csv;
+mod diff_text;
 pub mod filters;
 pub mod query;
 pub mod rows;
@@ -30,9 +33,10 @@ Examples:
     deodar audit show 184467
   who asked about Bob's door last week?
     deodar audit query --resource 'Iot::Device::\"door-bob\"' --since 7d
-  what changed, and which policies decide since?
+  which policies did the last commit change in effect, and who is answered differently?
+    deodar audit diff
+  what else changed?
     deodar audit query --kind activation --kind directory_write --since yesterday
-    deodar audit stats --path /var/lib/deodar/audit --revision 3f2a9c
   is the log whole?
     deodar audit verify --path /var/lib/deodar/audit
 
@@ -52,6 +56,7 @@ enum AuditVerb {
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
     Stats(stats::StatsArgs),
+    Diff(diff::DiffArgs),
 }
 
 /// Does it.
@@ -65,5 +70,6 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode, Failure> {
         AuditVerb::Show(args) => show::run(args),
         AuditVerb::Verify(args) => verify::run(args),
         AuditVerb::Stats(args) => stats::run(args),
+        AuditVerb::Diff(args) => diff::run(args),
     }
 }

@@ -2,8 +2,10 @@
 
 mod crash;
 mod damage;
+mod diff;
 mod disk;
 mod failing;
+mod hostile;
 mod killed;
 mod model;
 mod overflow;

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use tempfile::TempDir;
 
 mod audit;
+mod audit_diff;
 mod check;
 mod command;
 mod config;

@@ -39,7 +39,7 @@ pub fn row(line: &Line) -> String {
 
 /// A cell. What a spreadsheet would take for a formula begins with an apostrophe,
 /// which it takes for text: callers choose their names and ids.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let safe = if is_formula {
         format!("'{text}")

@@ -1,5 +1,7 @@
 //! `deodar audit query`: records that filters select.
 
+use std::ops::ControlFlow;
+
 use clap::Args;
 
 use super::filters::FilterArgs;
@@ -82,6 +84,7 @@ pub fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
         if !page.is_empty() {
             writer.write(&page);
         }
+        ControlFlow::Continue(())
     });
     if writer.written == 0 {
         // A header without rows.

@@ -1,5 +1,7 @@
 //! Where the log is read: files of a directory, or a server.
 
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::path::PathBuf;
 
 use chrono::DateTime;
@@ -29,6 +31,8 @@ use crate::serve::grpc::audit_wire::write_filter;
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Records of a page.
 const PAGE: usize = 1000;
+/// Records that are looked at for a page of files, or a segment.
+const PAGE_LOOKED_AT: u64 = 10_000;
 /// Bytes of a page of files.
 const PAGE_BYTES: usize = 16 << 20;
 
@@ -78,37 +82,41 @@ pub struct Wanted {
 }
 
 impl Source {
-    /// Gives every record that is asked for, page by page.
+    /// Gives every record that is asked for, page by page, until it is told to stop.
     ///
     /// # Errors
     /// When the log cannot be read; what was read before was given.
     pub fn each_page(
         &self,
         wanted: &Wanted,
-        mut take: impl FnMut(Vec<Line>),
+        mut take: impl FnMut(Vec<Line>) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
         let mut left = wanted.limit.unwrap_or(usize::MAX);
         match self {
+            Self::Files(directory) if wanted.order == Order::Oldest => {
+                forwards(directory, wanted, take)
+            }
             Self::Files(directory) => {
+                // Each page reads its segments from their beginning, so it takes all
+                // that it has room for.
                 let mut query = Query {
                     filter: wanted.filter.clone(),
                     order: wanted.order,
                     start: wanted.start,
                     through: None,
                     max: PageMax {
-                        records: PAGE,
+                        records: left,
                         bytes: PAGE_BYTES,
-                        looked_at: u64::MAX,
+                        looked_at: PAGE_LOOKED_AT,
                     },
                 };
                 while left > 0 {
-                    query.max.records = left.min(PAGE);
+                    query.max.records = left;
                     let page = query::page(directory, &query);
                     let page = page.map_err(|error| unreadable(&error))?;
                     left -= page.records.len();
-                    take(page.records);
                     query.start = page.next;
-                    if query.start.is_none() {
+                    if take(page.records).is_break() || query.start.is_none() {
                         break;
                     }
                 }
@@ -128,9 +136,9 @@ impl Source {
                     let page = client.query(in_time(request)).await;
                     let page = page.map_err(|status| refused(&status))?.into_inner();
                     left = left.saturating_sub(page.records.len());
-                    take(page.records.into_iter().map(line).collect());
+                    let lines = page.records.into_iter().map(line).collect();
                     token = page.next_page_token;
-                    if token.is_empty() {
+                    if take(lines).is_break() || token.is_empty() {
                         break;
                     }
                 }
@@ -145,9 +153,40 @@ impl Source {
     /// When the log cannot be read.
     pub fn all(&self, wanted: &Wanted) -> Result<Vec<Line>, Failure> {
         let mut all = Vec::new();
-        self.each_page(wanted, |page| all.extend(page))?;
+        self.each_page(wanted, |page| {
+            all.extend(page);
+            ControlFlow::Continue(())
+        })?;
         Ok(all)
     }
+}
+
+/// As [`Source::each_page`], of files, the oldest first: these are read once.
+fn forwards(
+    directory: &Path,
+    wanted: &Wanted,
+    mut take: impl FnMut(Vec<Line>) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    let mut left = wanted.limit.unwrap_or(usize::MAX);
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    let read = query::each(directory, &wanted.filter, wanted.start, |line| {
+        left -= 1;
+        bytes += line.text.len();
+        page.push(line);
+        if page.len() == PAGE || bytes >= PAGE_BYTES || left == 0 {
+            bytes = 0;
+            take(std::mem::take(&mut page))?;
+        }
+        if left == 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    if !page.is_empty() && take(page).is_break() {
+        return Ok(());
+    }
+    read.map_err(|error| unreadable(&error))
 }
 
 /// A client of the server.

@@ -31,9 +31,9 @@ const JSON_HELP: &str = r#"Write JSON: {"segments", "disk_bytes", "records", "by
 Examples:
   deodar audit stats --path /var/lib/deodar/audit
   deodar audit stats --path audit --since 03:00 --until 04:00
-  which policies did a commit change in effect? compare two revisions:
-    deodar audit stats --path audit --revision 3f2a9c
-    deodar audit stats --path audit --revision 81d07e")]
+  deodar audit stats --path audit --revision 3f2a9c
+
+`deodar audit diff` compares two revisions of the policies.")]
 pub struct StatsArgs {
     /// The directory of the log; it may be in use
     #[arg(long, value_name = "DIR")]

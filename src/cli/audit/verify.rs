@@ -118,7 +118,9 @@ fn text(path: &Path, report: &Report) -> String {
         ["bytes".to_owned(), report.bytes.to_string()],
     ];
     if let Some((seq, hash)) = &report.head {
-        rows.push(["head".to_owned(), format!("{seq} {hash}")]);
+        // It is no head to be kept elsewhere when the log does not end there.
+        let title = report.fault.as_ref().map_or("head", |_| "last good");
+        rows.push([title.to_owned(), format!("{seq} {hash}")]);
     }
     text.push_str(&output::table("  ", [FAINT, PLAIN], &rows));
     for note in notes(report) {

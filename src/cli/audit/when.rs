@@ -37,6 +37,21 @@ impl When {
     }
 }
 
+impl When {
+    /// As [`When::resolve`], for the end of what began at `since`: by the clock, from
+    /// 23:50 until 00:10 is 20 minutes, and from 03:10 until 03:15 is meant at 03:12,
+    /// too.
+    pub fn resolve_after(self, since: Option<Self>, now: i64) -> i64 {
+        let millis = self.resolve(now);
+        match (self, since) {
+            (Self::Clock(_), Some(since @ Self::Clock(_))) if millis <= since.resolve(now) => {
+                millis + DAY
+            }
+            _ => millis,
+        }
+    }
+}
+
 impl FromStr for When {
     type Err = String;
 
@@ -105,6 +120,31 @@ mod tests {
     use chrono::DateTime;
 
     use super::When;
+
+    /// Seen to fail when the end of a time is the last time that the clock showed it.
+    #[test]
+    fn a_time_ends_after_its_beginning() {
+        for (now, since, until, minutes) in [
+            ("03:12", "03:10", "03:15", 5),
+            ("04:00", "03:10", "03:15", 5),
+            ("23:55", "23:50", "00:10", 20),
+            ("00:05", "23:50", "00:10", 20),
+            ("01:00", "23:50", "00:10", 20),
+            ("03:12", "03:12", "03:12", 24 * 60),
+            ("03:12", "today", "03:10", 190),
+            ("03:12", "1h", "02:00", -12),
+            ("03:12", "2d", "03:00", 2 * 24 * 60 - 12),
+        ] {
+            let now = DateTime::parse_from_rfc3339(&format!("2026-11-22T{now}:00Z")).unwrap();
+            let now = now.timestamp_millis();
+            let [since, until] = [since, until].map(|text| text.parse::<When>().unwrap());
+            let from = since.resolve(now);
+            let until = until.resolve_after(Some(since), now);
+            assert_eq!(until - from, minutes * 60_000, "{since:?} {until}");
+        }
+        let until: When = "03:00".parse().unwrap();
+        assert_eq!(until.resolve_after(None, 0), until.resolve(0));
+    }
 
     #[test]
     fn times_are_read_as_people_say_them() {

@@ -10,6 +10,7 @@ use deodar::audit::OpenError;
 use deodar::audit::Options;
 use deodar::audit::fault::Fault;
 use deodar::audit::fault::What;
+use deodar::audit::line::Hash;
 use deodar::audit::verify::verify;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -69,6 +70,14 @@ fn segments() -> (TempDir, Vec<Segment>) {
     (directory, segments)
 }
 
+/// Every line of a log, without its newline.
+fn lines_of(directory: &Path) -> Vec<Vec<u8>> {
+    let files = files(directory).into_iter();
+    let text: Vec<u8> = files.flat_map(|path| fs::read(path).unwrap()).collect();
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines.map(|line| line[..line.len() - 1].to_vec()).collect()
+}
+
 fn fault(directory: &Path) -> Fault {
     verify(directory).unwrap().fault.expect("a fault")
 }
@@ -113,7 +122,20 @@ proptest! {
         let byte = byte.index(line.len());
         line[byte] ^= 1 << bit;
         write(&segments[place.segment]);
-        let fault = fault(directory.path());
+        let report = verify(directory.path()).unwrap();
+        let fault = report.fault.expect("a fault");
+        // What is told to be good is as it was written. Seen to fail when the line
+        // that was changed is the last good one.
+        let head = report.head.map_or(0, |(seq, _)| seq);
+        prop_assert!(head < place.seq, "{place:?} {head}");
+        prop_assert_eq!(report.records, head);
+        if let Some((seq, hash)) = report.head {
+            let good = lines_of(original());
+            let seq = usize::try_from(seq).unwrap();
+            prop_assert_eq!(hash, Hash::of(&good[seq - 1]));
+            let bytes: usize = good[..seq].iter().map(|line| line.len() + 1).sum();
+            prop_assert_eq!(report.bytes, bytes as u64);
+        }
         // Where `prev` was changed, the line before is as likely.
         prop_assert!((place.seq - 1..=place.seq).contains(&fault.seq), "{place:?} {fault}");
         let file = &segments[place.segment].0;

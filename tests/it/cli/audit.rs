@@ -38,6 +38,7 @@ macro_rules! assert_audit {
         ]}, { insta::assert_snapshot!($shown, @$snapshot) });
     };
 }
+pub(super) use assert_audit;
 
 fn decision(number: i64, (who, action, what): (&str, &str, &str), outcome: &Json) -> EventRecord {
     let mut event = EventRecord::new(
@@ -124,13 +125,13 @@ fn night_open(place: &Place) -> (PathBuf, Audit) {
 }
 
 /// The same, closed.
-fn night(place: &Place) -> PathBuf {
+pub(super) fn night(place: &Place) -> PathBuf {
     let (directory, audit) = night_open(place);
     audit.close();
     directory
 }
 
-fn run(place: &Place, arguments: &[&str]) -> String {
+pub(super) fn run(place: &Place, arguments: &[&str]) -> String {
     place.run(&[&["audit"], arguments, &["--path", "audit"]].concat())
 }
 
@@ -404,11 +405,11 @@ fn broken_logs() {
       record  7
       byte    562
     read until then
-      log       [LOG]
-      segments  2
-      records   7, 1 to 7
-      bytes     2822
-      head      7 [DIGEST]
+      log        [LOG]
+      segments   2
+      records    6, 1 to 6
+      bytes      2201
+      last good  6 [DIGEST]
 
     hint: keep the directory as it is, as evidence; compare this place with a copy made before; no crash does this, so look for who could write to the directory
     ");
@@ -433,11 +434,11 @@ fn broken_logs() {
       record  8
       byte    1183
     read until then
-      log       [LOG]
-      segments  2
-      records   7, 1 to 7
-      bytes     2822
-      head      7 [DIGEST]
+      log        [LOG]
+      segments   2
+      records    7, 1 to 7
+      bytes      2822
+      last good  7 [DIGEST]
 
     hint: keep the directory as it is; check the disk and its messages, and compare this place with a copy made before
     ");
@@ -464,11 +465,11 @@ fn broken_logs() {
       record  5
       byte    0
     read until then
-      log       [LOG]
-      segments  2
-      records   4, 1 to 4
-      bytes     1639
-      head      4 [DIGEST]
+      log        [LOG]
+      segments   2
+      records    4, 1 to 4
+      bytes      1639
+      last good  4 [DIGEST]
 
     hint: look for the file where it may have been moved to, and put it back; retention tells of what it drops, so it was not that
     ");
@@ -484,11 +485,11 @@ fn broken_logs() {
       record  5
       byte    0
     read until then
-      log       [LOG]
-      segments  2
-      records   6, 5 to 10
-      bytes     2816
-      head      10 [DIGEST]
+      log        [LOG]
+      segments   2
+      records    6, 5 to 10
+      bytes      2816
+      last good  10 [DIGEST]
 
     hint: look for the file where it may have been moved to, and put it back; retention tells of what it drops, so it was not that
     ");
@@ -538,6 +539,9 @@ async fn a_server_gives_what_its_files_do() {
             &["query"][..],
             &["query", "--decision", "deny", "--reverse", "--limit", "3"],
             &["tail", "-n", "5", "--csv"],
+            &["diff"],
+            &["diff", "aa", "bb", "--json"],
+            &["diff", "cc"],
             &["show", "00000000-0000-4000-8000-000000000003"],
             &["show", "3", "--json"],
         ] {
