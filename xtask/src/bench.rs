@@ -10,19 +10,27 @@
 
 use std::path::PathBuf;
 
+mod audit;
+mod collector;
 mod decide;
 mod directory;
 mod echo;
+mod endurance;
 mod import;
 mod load;
 mod machine;
+mod metrics;
 mod page;
 mod process;
 mod questions;
 mod reload;
 mod results;
 mod server;
+mod slow_disk;
 mod start;
+mod telemetry;
+mod trouble;
+mod turns;
 
 /// The messages and services of Deodar.
 #[allow(clippy::all, missing_docs, reason = "generated code")]
@@ -30,15 +38,19 @@ pub(crate) mod v1 {
     tonic::include_proto!("deodar.v1");
 }
 
-/// What can be measured by itself.
-const SECTIONS: [&str; 7] = [
+/// What can be measured by itself, in this order.
+const SECTIONS: [&str; 11] = [
+    "start",
+    "server",
+    "reload",
+    "import",
+    "audit",
+    "telemetry",
+    "trouble",
+    "endurance",
+    "directory",
     "decide",
     "instructions",
-    "server",
-    "start",
-    "reload",
-    "directory",
-    "import",
 ];
 
 /// How a measurement is made.
@@ -61,6 +73,7 @@ pub(crate) fn run(arguments: Vec<String>) -> Result<(), String> {
         Some("load") => return load::command(arguments.skip(1)),
         Some("echo") => return echo::command(arguments.skip(1)),
         Some("reload-load") => return reload::command(arguments.skip(1)),
+        Some("endurance-load") => return endurance::command(arguments.skip(1)),
         _ => {}
     }
     let (flags, sections): (Vec<_>, Vec<_>) =
@@ -95,35 +108,51 @@ pub(crate) fn run(arguments: Vec<String>) -> Result<(), String> {
         }
     };
     let wanted = |name: &str| sections.is_empty() || sections.iter().any(|section| section == name);
-    if ["server", "start", "reload", "import"]
+    let in_process = ["decide", "instructions", "directory"];
+    let is_of_server = |name: &str| !in_process.contains(&name);
+    if SECTIONS
         .into_iter()
-        .any(wanted)
+        .any(|name| is_of_server(name) && wanted(name))
     {
         process::build()?;
     }
-    if wanted("start") {
-        results::write("start", start::measure(effort)?)?;
+    let mut failed = Vec::new();
+    for section in SECTIONS.into_iter().filter(|section| wanted(section)) {
+        // Valgrind is slow: a quick run does it only when asked to.
+        if section == "instructions" && quick && sections.is_empty() {
+            continue;
+        }
+        eprintln!("measuring `{section}`");
+        if let Err(error) = measure(section, effort) {
+            eprintln!("`{section}`: {error}");
+            failed.push(section);
+        }
     }
-    if wanted("server") {
-        results::write("server", server::measure(effort)?)?;
+    // A section that failed keeps its last result, and holds up no other.
+    page::write()?;
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("not measured, see above: {}", failed.join(", ")))
     }
-    if wanted("reload") {
-        results::write("reload", reload::measure(effort)?)?;
+}
+
+/// Measures a section, and keeps the result.
+fn measure(section: &str, effort: Effort) -> Result<(), String> {
+    match section {
+        "start" => results::write(section, start::measure(effort)?),
+        "server" => results::write(section, server::measure(effort)?),
+        "reload" => results::write(section, reload::measure(effort)?),
+        "import" => results::write(section, import::measure(effort)?),
+        "audit" => results::write(section, audit::measure(effort)?),
+        "telemetry" => results::write(section, telemetry::measure(effort)?),
+        "trouble" => results::write(section, trouble::measure(effort)?),
+        "endurance" => results::write(section, endurance::measure(effort)?),
+        "directory" => results::write(section, directory::measure(effort)?),
+        "decide" => results::write(section, decide::measure(effort)?),
+        "instructions" => results::write(section, decide::instructions()?),
+        _ => Err("there is no such section".to_owned()),
     }
-    if wanted("import") {
-        results::write("import", import::measure(effort)?)?;
-    }
-    if wanted("directory") {
-        results::write("directory", directory::measure(effort)?)?;
-    }
-    if wanted("decide") {
-        results::write("decide", decide::measure(effort)?)?;
-    }
-    // Valgrind is slow: a quick run does it only when asked to.
-    if wanted("instructions") && !(quick && sections.is_empty()) {
-        results::write("instructions", decide::instructions()?)?;
-    }
-    page::write()
 }
 
 /// The root of the repository.

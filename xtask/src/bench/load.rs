@@ -13,10 +13,15 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 
+use super::machine::output;
 use super::process::cpu_time;
+use super::process::target;
 use super::v1::authorization_service_client::AuthorizationServiceClient;
 
 mod callers;
+
+/// How long the last answers may take. Who has none then has failed.
+const LAST: Duration = Duration::from_secs(20);
 
 /// What one caller does over and over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +32,9 @@ pub(crate) enum Mode {
     Batch,
     /// StreamAuthorize with this many questions under way.
     Stream { window: usize },
+    /// Authorize, so often, whether or not the answers come in time. A call that is
+    /// late since the one before took too long counts from when it was due.
+    Paced { per_second: u32 },
 }
 
 /// A load.
@@ -46,7 +54,7 @@ pub(crate) struct Load {
 pub(crate) struct Measured {
     /// Decisions in the measured time.
     pub(crate) decisions: u64,
-    /// Calls that failed.
+    /// Calls that failed, or were never answered.
     pub(crate) failed: u64,
     /// Calls a second.
     pub(crate) calls_per_second: f64,
@@ -95,6 +103,19 @@ impl Seen {
 
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Load {
+    /// Runs it against a server, in a process of its own.
+    pub(crate) fn run(self, address: &str) -> Result<Measured, String> {
+        let load = serde_json::to_string(&self).map_err(|error| error.to_string())?;
+        let program = target().join("release/xtask");
+        let printed = output(
+            &program.to_string_lossy(),
+            &["bench", "load", address, &load],
+        )?;
+        serde_json::from_str(&printed).map_err(|error| error.to_string())
+    }
 }
 
 /// `bench load ADDRESS LOAD`, both as the caller of [`super::server`] writes
@@ -160,7 +181,16 @@ async fn run(address: &str, load: Load) -> Result<Measured, String> {
     shared.stopped.store(true, Ordering::Relaxed);
 
     let mut all = Seen::new()?;
-    while let Some(seen) = callers.join_next().await {
+    let give_up = Instant::now() + LAST;
+    loop {
+        let seen = match tokio::time::timeout_at(give_up, callers.join_next()).await {
+            Ok(Some(seen)) => seen,
+            Ok(None) => break,
+            Err(_) => {
+                all.failed += callers.len() as u64;
+                break;
+            }
+        };
         let seen = seen.map_err(|error| error.to_string())??;
         all.latencies
             .add(&seen.latencies)

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use super::audit::Audits;
 use super::decide::Decides;
 use super::decide::Instructions;
 use super::directory::Directories;
+use super::endurance::Endurance;
 use super::import::Imports;
 use super::machine::Machine;
 use super::reload::Reloads;
@@ -14,9 +16,13 @@ use super::results::Kept;
 use super::root;
 use super::server::Rounds;
 use super::start::Starts;
+use super::telemetry::Telemetry;
+use super::trouble::Troubles;
 
+mod audit;
 mod budgets;
 mod directory;
+mod endurance;
 mod tables;
 
 /// What is known of causes, by hand.
@@ -31,6 +37,10 @@ pub(super) struct Results {
     pub(super) reload: Option<Kept<Reloads>>,
     pub(super) directory: Option<Kept<Directories>>,
     pub(super) import: Option<Kept<Imports>>,
+    pub(super) audit: Option<Kept<Audits>>,
+    pub(super) telemetry: Option<Kept<Telemetry>>,
+    pub(super) trouble: Option<Kept<Troubles>>,
+    pub(super) endurance: Option<Kept<Endurance>>,
 }
 
 /// Writes the page anew.
@@ -43,6 +53,10 @@ pub(crate) fn write() -> Result<(), String> {
         reload: results::read("reload"),
         directory: results::read("directory"),
         import: results::read("import"),
+        audit: results::read("audit"),
+        telemetry: results::read("telemetry"),
+        trouble: results::read("trouble"),
+        endurance: results::read("endurance"),
     };
     let path = root().join("docs/performance.md");
     fs::create_dir_all(root().join("docs")).map_err(|error| error.to_string())?;
@@ -72,6 +86,18 @@ fn page(results: &Results) -> String {
     }
     if let Some(import) = &results.import {
         page.push_str(&directory::import(&import.measured));
+    }
+    if let Some(audit) = &results.audit {
+        page.push_str(&audit::audit(&audit.measured));
+    }
+    if let Some(telemetry) = &results.telemetry {
+        page.push_str(&audit::telemetry(&telemetry.measured));
+    }
+    if let Some(trouble) = &results.trouble {
+        page.push_str(&audit::trouble(&trouble.measured));
+    }
+    if let Some(endurance) = &results.endurance {
+        page.push_str(&endurance::endurance(&endurance.measured));
     }
     page.push('\n');
     page.push_str(COMMENTARY);
@@ -112,6 +138,19 @@ fn machines(results: &Results) -> String {
             results.directory.as_ref().map(|kept| &kept.machine),
         ),
         ("import", results.import.as_ref().map(|kept| &kept.machine)),
+        ("audit", results.audit.as_ref().map(|kept| &kept.machine)),
+        (
+            "telemetry",
+            results.telemetry.as_ref().map(|kept| &kept.machine),
+        ),
+        (
+            "trouble",
+            results.trouble.as_ref().map(|kept| &kept.machine),
+        ),
+        (
+            "endurance",
+            results.endurance.as_ref().map(|kept| &kept.machine),
+        ),
     ];
     let mut text = String::from(
         "\n## Where this was measured\n\n| section | date | commit | machine | compiler | load average at the end |\n|---|---|---|---|---|---|\n",

@@ -9,11 +9,14 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
+use std::process::ExitStatus;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::metrics::Metrics;
 use super::questions;
 use super::root;
 
@@ -25,7 +28,7 @@ pub(crate) struct Process {
     /// Where it tells whether it is ready.
     http: String,
     /// Its audit log, if it writes one; removed with it.
-    audit: Option<tempfile::TempDir>,
+    audit: Option<TempDir>,
 }
 
 impl Drop for Process {
@@ -44,16 +47,21 @@ impl Process {
     pub(crate) fn end(&mut self, signal: &str) -> Result<(), String> {
         let signal = format!("-{signal}");
         succeed(Command::new("kill").args([&signal, &self.pid().to_string()]))?;
-        self.child
-            .wait()
-            .map(drop)
-            .map_err(|error| error.to_string())
+        ended(&mut self.child, Duration::from_secs(60)).map(drop)
+    }
+
+    /// The directory of its audit log.
+    pub(crate) fn audit(&self) -> Result<&Path, String> {
+        let audit = self.audit.as_ref();
+        audit
+            .map(TempDir::path)
+            .ok_or_else(|| "no audit log".to_owned())
     }
 
     /// Waits until it says that it is ready; looks every two milliseconds.
     pub(crate) fn wait_until_ready(&self) -> Result<(), String> {
         let give_up = Instant::now() + Duration::from_secs(120);
-        while !is_ready(&self.http).unwrap_or(false) {
+        while !self.is_ready() {
             if Instant::now() > give_up {
                 return Err("the server never was ready".to_owned());
             }
@@ -62,37 +70,46 @@ impl Process {
         Ok(())
     }
 
+    /// Whether it says that it is ready.
+    pub(crate) fn is_ready(&self) -> bool {
+        get(&self.http, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// What it counted so far.
+    pub(crate) fn metrics(&self) -> Result<Metrics, String> {
+        let metrics = get(&self.http, "/metrics").map_err(|error| format!("/metrics: {error}"))?;
+        Ok(Metrics(metrics))
+    }
+
     /// Decisions that came from the cache so far, and all that were looked for
     /// in it.
     pub(crate) fn lookups(&self) -> Result<(u64, u64), String> {
-        let metrics = get(&self.http, "/metrics").map_err(|error| error.to_string())?;
-        let lines = metrics.lines().filter_map(|line| {
-            let rest = line.strip_prefix("deodar_cache_lookups_total{")?;
-            let (labels, number) = rest.rsplit_once(' ')?;
-            Some((labels.contains("\"hit\""), number.parse::<u64>().ok()?))
-        });
-        Ok(lines.fold((0, 0), |(hits, all), (is_hit, number)| {
-            (hits + if is_hit { number } else { 0 }, all + number)
-        }))
+        let metrics = self.metrics()?;
+        let name = "deodar_cache_lookups_total";
+        Ok((metrics.sum(name, &["\"hit\""]), metrics.sum(name, &[])))
     }
 
     /// Resident memory in MiB.
     pub(crate) fn rss_mib(&self) -> Result<f64, String> {
-        let path = format!("/proc/{}/status", self.pid());
-        let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        kib.map(|kib| kib / 1024.0)
-            .ok_or_else(|| "no VmRSS".to_owned())
+        rss_mib(self.pid())
     }
 }
 
-fn is_ready(http: &str) -> std::io::Result<bool> {
-    Ok(get(http, "/readyz")?.starts_with("HTTP/1.1 200"))
+/// The resident memory of a process in MiB.
+pub(crate) fn rss_mib(pid: u32) -> Result<f64, String> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0)
+        .ok_or_else(|| "no VmRSS".to_owned())
 }
 
 fn get(http: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(http)?;
+    let patience = Some(Duration::from_secs(10));
+    stream.set_read_timeout(patience)?;
+    stream.set_write_timeout(patience)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: deodar\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
@@ -129,6 +146,50 @@ pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     }
 }
 
+/// Runs a command to its end, which may fail; gives what it prints. It is killed
+/// when it takes too long.
+pub(crate) fn printed(command: &mut Command, patience: Duration) -> Result<String, String> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    let mut stdout = child.stdout.take();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        stdout
+            .as_mut()
+            .map(|stdout| stdout.read_to_string(&mut text));
+        text
+    });
+    let status = ended(&mut child, patience).map_err(|error| format!("{command:?}: {error}"))?;
+    let text = reader.join().unwrap_or_default();
+    if status.success() {
+        Ok(text)
+    } else {
+        Err(format!("{command:?}: {status}\n{text}"))
+    }
+}
+
+/// Waits until a process has ended; kills it when that takes too long.
+fn ended(child: &mut Child, patience: Duration) -> Result<ExitStatus, String> {
+    let give_up = Instant::now() + patience;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(None) => {
+                child.kill().ok();
+                child.wait().ok();
+                return Err(format!("did not end in {} s", patience.as_secs()));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
 /// Where cargo puts what it builds.
 pub(crate) fn target() -> PathBuf {
     root().join("target")
@@ -136,7 +197,7 @@ pub(crate) fn target() -> PathBuf {
 
 /// A directory of this run on the disk of the repository: the one of temporary
 /// files may be in memory.
-pub(crate) fn scratch(prefix: &str) -> Result<tempfile::TempDir, String> {
+pub(crate) fn scratch(prefix: &str) -> Result<TempDir, String> {
     let below = target().join("bench");
     let made = fs::create_dir_all(&below)
         .and_then(|()| tempfile::Builder::new().prefix(prefix).tempdir_in(&below));
@@ -144,7 +205,7 @@ pub(crate) fn scratch(prefix: &str) -> Result<tempfile::TempDir, String> {
 }
 
 /// A copy of the reference policies with the devices that batches ask about.
-pub(crate) fn policies() -> Result<tempfile::TempDir, String> {
+pub(crate) fn policies() -> Result<TempDir, String> {
     let copy = tempfile::tempdir().map_err(|error| error.to_string())?;
     copy_directory(&root().join("policies"), copy.path())?;
     put(copy.path(), "entities/bench.json", &questions::devices())?;
@@ -178,6 +239,8 @@ fn copy_directory(from: &Path, to: &Path) -> Result<(), String> {
 pub(crate) const MEMORY: (&str, &str) = ("DEODAR_DIRECTORY__PATH", "memory");
 /// Records no decisions.
 pub(crate) const NO_AUDIT: (&str, &str) = ("DEODAR_AUDIT__PATH", "off");
+/// Logs no warnings, of which a server in trouble has many.
+pub(crate) const ERRORS: (&str, &str) = ("DEODAR_LOG__LEVEL", "error");
 /// Makes every decision anew.
 pub(crate) const NO_CACHE: (&str, &str) = ("DEODAR_CACHE__BYTES_MAX", "0");
 

@@ -42,6 +42,30 @@ pub(crate) fn mix() -> Vec<Question> {
 
 const TELEMETRY: (&str, &str) = ("Iot::Topic", "plant-hamburg/vib-04/telemetry");
 
+/// The mix over and over, but every fourth question is new: its session is from
+/// an address that was not seen before.
+pub(crate) struct Varied(Vec<v1::AuthorizeRequest>);
+
+impl Varied {
+    pub(crate) fn new() -> Self {
+        let requests = mix().into_iter().map(|question| question.request);
+        Self(requests.collect())
+    }
+
+    /// Question `number`.
+    pub(crate) fn at(&self, number: u64) -> Option<v1::AuthorizeRequest> {
+        let at = number.checked_rem(self.0.len() as u64)?;
+        let mut request = self.0.get(usize::try_from(at).ok()?)?.clone();
+        if matches!(at, 0 | 2) {
+            // 2^24 addresses, for eight questions each: more are not asked.
+            let part = |bits: u32| ((number / 8) >> bits) & 255;
+            let address = format!("10.{}.{}.{}", part(16), part(8), part(0));
+            request.context = Some(session_from(address));
+        }
+        Some(request)
+    }
+}
+
 /// A hundred devices, one person, one session.
 pub(crate) fn batch() -> v1::BatchAuthorizeRequest {
     let item = |number| v1::AuthorizeRequest {
@@ -105,6 +129,10 @@ fn entity((kind, id): (&str, &str)) -> v1::EntityRef {
 
 /// What a gateway tells of a login: address, transport, second factor.
 fn session() -> v1::Context {
+    session_from("10.20.3.4".to_owned())
+}
+
+fn session_from(address: String) -> v1::Context {
     let value = |kind| v1::Value { kind: Some(kind) };
     let record = |fields: Vec<(&str, v1::Value)>| {
         let fields = fields
@@ -122,7 +150,7 @@ fn session() -> v1::Context {
         ("at", value(Kind::DatetimeMillis(1_000_000_000_000))),
     ]);
     let session = record(vec![
-        ("ip", value(Kind::Ip("10.20.3.4".to_owned()))),
+        ("ip", value(Kind::Ip(address))),
         ("tls", tls),
         ("mfa", mfa),
     ]);

@@ -12,7 +12,6 @@ use super::load;
 use super::load::Load;
 use super::load::Measured;
 use super::load::Mode;
-use super::machine::output;
 use super::process;
 use super::process::Process;
 use super::questions;
@@ -139,15 +138,9 @@ impl Servers {
     }
 }
 
-/// Runs the load generator in a process of its own.
+/// Runs a load, of which no call may fail.
 fn under(address: &str, load: Load) -> Result<Measured, String> {
-    let load = serde_json::to_string(&load).map_err(|error| error.to_string())?;
-    let program = process::target().join("release/xtask");
-    let printed = output(
-        &program.to_string_lossy(),
-        &["bench", "load", address, &load],
-    )?;
-    let measured: Measured = serde_json::from_str(&printed).map_err(|error| error.to_string())?;
+    let measured = load.run(address)?;
     if measured.failed > 0 {
         return Err(format!("{} calls failed", measured.failed));
     }

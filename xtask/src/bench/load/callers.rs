@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -29,6 +30,7 @@ pub(super) async fn call(
         Mode::Unary => unary(client, &shared, number).await,
         Mode::Batch => batch(client, &shared).await,
         Mode::Stream { window } => stream(client, &shared, window).await,
+        Mode::Paced { per_second } => paced(client, &shared, number, per_second).await,
     }
 }
 
@@ -46,6 +48,35 @@ async fn unary(mut client: Client, shared: &Shared, number: usize) -> Result<See
         let asked = Instant::now();
         let answer = client.authorize(request.clone()).await;
         seen.answered(shared, asked, answer.ok().map(|_| 1));
+    }
+    Ok(seen)
+}
+
+async fn paced(
+    mut client: Client,
+    shared: &Shared,
+    number: usize,
+    per_second: u32,
+) -> Result<Seen, String> {
+    let mut seen = Seen::new()?;
+    let pause = Duration::from_secs(1) / per_second.max(1);
+    // Callers do not march in step.
+    let mut due = Instant::now() + pause.mul_f64((number % 16) as f64 / 16.0);
+    let mix = questions::mix();
+    for question in mix.iter().cycle().skip(number) {
+        if shared.stopped.load(Ordering::Relaxed) {
+            break;
+        }
+        // A timer that wakes late is no fault of the server.
+        let asked = if Instant::now() < due {
+            tokio::time::sleep_until(due).await;
+            Instant::now()
+        } else {
+            due
+        };
+        let answer = client.authorize(question.request.clone()).await;
+        seen.answered(shared, asked, answer.ok().map(|_| 1));
+        due += pause;
     }
     Ok(seen)
 }

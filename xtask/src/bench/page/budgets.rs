@@ -11,6 +11,7 @@ use crate::bench::server::Rounds;
 use crate::bench::server::Turn;
 use crate::bench::start::Starts;
 
+mod audit;
 mod directory;
 
 /// One promise, and what was measured of it.
@@ -123,6 +124,18 @@ fn budgets(results: &Results) -> Vec<Budget> {
     }
     if let Some(kept) = &results.import {
         budgets.extend(directory::import(&kept.measured));
+    }
+    if let Some(kept) = &results.audit {
+        budgets.extend(audit::audit(&kept.measured));
+    }
+    if let Some(kept) = &results.telemetry {
+        budgets.extend(audit::telemetry(&kept.measured));
+    }
+    if let Some(kept) = &results.trouble {
+        budgets.extend(audit::trouble(&kept.measured));
+    }
+    if let Some(kept) = &results.endurance {
+        budgets.extend(audit::endurance(&kept.measured));
     }
     budgets
 }
