@@ -61,6 +61,19 @@ impl WireError {
     }
 }
 
+impl WireError {
+    /// What records say of it. Messages about values quote them, and values that no
+    /// policy reads are in no record.
+    fn told(&self) -> String {
+        let is_value = |of: &str| self.field.starts_with(of);
+        if is_value("context") || is_value("entities") {
+            format!("`{}` is bad", self.field)
+        } else {
+            self.to_string()
+        }
+    }
+}
+
 /// A message that begins with its field says it only once.
 fn after_field(field: &str, message: &str) -> String {
     let rest = message.strip_prefix(&format!("`{field}` "));
@@ -134,7 +147,7 @@ impl Refusal {
     /// Why, in a word and in a sentence, for records.
     pub(super) fn told(&self) -> (&'static str, String) {
         match self {
-            Self::Bad(error) => ("BAD_REQUEST", error.to_string()),
+            Self::Bad(error) => ("BAD_REQUEST", error.told()),
             Self::NotReady(not_ready) => ("NOT_READY", not_ready.to_string()),
             Self::NoStore(store) => ("STORE_NOT_FOUND", format!("there is no store `{store}`")),
             Self::Undecoded(status) => ("UNDECODED", status.message().to_owned()),
