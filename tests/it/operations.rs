@@ -85,7 +85,8 @@ Every metric, log event and alert, with what to do about it. Written from the co
 `DEODAR_REWRITE=1 cargo test operations`.
 
 The HTTP port has `/livez` (the process runs), `/readyz` (questions are answered; if not, the reasons as JSON) and `/metrics`
-(Prometheus text). With `OTEL_EXPORTER_OTLP_ENDPOINT` set, traces, metrics and log lines go to a collector over OTLP as well; without it nothing is sent.
+(Prometheus text, or OpenMetrics with exemplars for readers that ask for it with `Accept: application/openmetrics-text`).
+With `OTEL_EXPORTER_OTLP_ENDPOINT` set, traces, metrics and log lines go to a collector over OTLP as well; without it nothing is sent.
 `telemetry.trace_trust` says what is made of a caller's `traceparent`. A span tells the decision, its id, action, policies and revisions,
 never who asked for what.
 

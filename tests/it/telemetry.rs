@@ -16,6 +16,7 @@ use crate::support::Running;
 use crate::support::config;
 use crate::support::reference;
 
+mod exposed;
 mod failing;
 mod outside;
 mod receiver;
