@@ -74,7 +74,7 @@ where
             started: Instant::now(),
         };
         Observed {
-            inner: self.inner.call(request),
+            inner: Some(self.inner.call(request)),
             call: Some(call),
         }
     }
@@ -105,12 +105,15 @@ impl Call {
 /// The answer of a call that is timed.
 #[derive(Debug)]
 pub struct Observed<F> {
-    inner: F,
+    /// Until it is dropped.
+    inner: Option<F>,
     call: Option<Call>,
 }
 
 impl<F> Drop for Observed<F> {
     fn drop(&mut self) {
+        // First, so that parts that were under way end within the span.
+        self.inner = None;
         if let Some(call) = self.call.take() {
             call.ended(Code::Cancelled);
         }
@@ -126,7 +129,12 @@ where
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let traced = this.call.as_ref().and_then(|call| call.traced.as_ref());
-        let answer = std::task::ready!(poll_within(traced, &mut this.inner, context));
+        let Some(inner) = &mut this.inner else {
+            return Poll::Pending;
+        };
+        let answer = std::task::ready!(poll_within(traced, inner, context));
+        // Its parts end before the span does, those of a call that was given up too.
+        this.inner = None;
         let Some(call) = self.call.take() else {
             return Poll::Ready(answer);
         };
@@ -162,6 +170,8 @@ struct ObservedBody {
 
 impl Drop for ObservedBody {
     fn drop(&mut self) {
+        // First, as in `Observed`.
+        self.body = Body::empty();
         if let Some(call) = self.call.take() {
             call.ended(Code::Cancelled);
         }

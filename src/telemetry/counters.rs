@@ -14,7 +14,7 @@ use super::metrics::actions::Actions;
 use super::metrics::histogram::Histogram;
 use super::metrics::histogram::OF_DECISIONS;
 use super::metrics::histogram::OF_RELOADS;
-use super::metrics::prometheus;
+use super::metrics::prometheus::Format;
 use super::metrics::rpc::Calls;
 use super::metrics::table;
 use super::otlp::queue::ExportCounters;
@@ -202,7 +202,7 @@ impl Counters {
 
     /// What is counted here, as Prometheus reads it.
     pub fn prometheus(&self) -> String {
-        prometheus::text(&self.families())
+        Format::Text.write(&self.families())
     }
 
     fn decisions(&self) -> Family {

@@ -219,7 +219,7 @@ pub fn export_variable(warning: &str) {
     tracing::warn!("{warning}");
 }
 
-/// A batch was dropped; told once until one is taken again.
+/// A batch was dropped, after all tries; told once until one is taken again.
 ///
 /// To do: look at the collector; see `deodar.telemetry.dropped`.
 pub fn export_failed(signal: Signal, error: &str) {
@@ -228,6 +228,13 @@ pub fn export_failed(signal: Signal, error: &str) {
         error,
         "telemetry cannot be sent and is dropped; decisions go on: look at the collector"
     );
+}
+
+/// Spans, metrics or log lines were not taken before the end.
+///
+/// To do: look at the collector if it happens at every end: it was slow, or not there.
+pub fn export_ended_with(left: u64) {
+    tracing::warn!(left, "telemetry that waited was not taken before the end");
 }
 
 /// Other log lines are written from now on.

@@ -124,14 +124,22 @@ impl Family {
 }
 
 impl Metric {
+    /// What Prometheus calls its unit, if it has one.
+    pub fn prometheus_unit(&self) -> Option<&'static str> {
+        match self.unit {
+            "s" => Some("seconds"),
+            "By" => Some("bytes"),
+            _ => None,
+        }
+    }
+
     /// The name that Prometheus knows it by.
     pub fn prometheus_name(&self) -> String {
         let mut name = self.name.replace('.', "_");
-        name.push_str(match self.unit {
-            "s" => "_seconds",
-            "By" => "_bytes",
-            _ => "",
-        });
+        if let Some(unit) = self.prometheus_unit() {
+            name.push('_');
+            name.push_str(unit);
+        }
         if self.kind == Kind::Counter {
             name.push_str("_total");
         }

@@ -7,6 +7,7 @@ pub mod context;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -28,6 +29,7 @@ use super::otlp::message::SpanEvent;
 use super::otlp::message::SpanLink;
 use super::otlp::message::SpanStatus;
 use super::otlp::message::attribute;
+use super::otlp::message::cut;
 use super::otlp::message::text;
 use super::otlp::queue::Queue;
 use super::otlp::settings::Sampler;
@@ -45,6 +47,8 @@ const SERVER_FAULTS: [&str; 6] = [
 ];
 /// So many decisions of one call are told, and so many of its parts.
 const TOLD_MAX: usize = 128;
+/// So many policies of one decision are told; the record of it has all.
+const POLICIES_MAX: usize = 64;
 const SERVER: i32 = 2;
 const INTERNAL: i32 = 1;
 const ERROR: i32 = 2;
@@ -85,6 +89,7 @@ pub struct Traced {
     started: u64,
     told: Mutex<Told>,
     dropped: AtomicUsize,
+    dropped_parts: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -133,6 +138,8 @@ impl Drop for Part {
             let mut told = traced.told.lock();
             if told.parts.len() < TOLD_MAX {
                 told.parts.push((name, started, nanos_now()));
+            } else {
+                traced.dropped_parts.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -178,6 +185,7 @@ impl Tracer {
             started: nanos_now(),
             told: Mutex::default(),
             dropped: AtomicUsize::new(0),
+            dropped_parts: AtomicU64::new(0),
         }))
     }
 
@@ -185,9 +193,11 @@ impl Tracer {
     pub fn end(&self, traced: &Traced, code: usize) {
         let told = std::mem::take(&mut *traced.told.lock());
         for (name, started, ended) in &told.parts {
-            self.queue.push(traced.part(name, *started, *ended));
+            self.queue.push(|| traced.part(name, *started, *ended));
         }
-        self.queue.push(traced.span(told, code));
+        let more = traced.dropped_parts.load(Ordering::Relaxed);
+        self.queue.counters().too_many_parts(more);
+        self.queue.push(|| traced.span(told, code));
     }
 }
 
@@ -291,8 +301,8 @@ impl Traced {
 /// What a span tells of a decision: never who asked for what.
 fn attributes(decided: &Decided<'_>) -> Vec<KeyValue> {
     let decision = decided.decision;
-    let policies = decision.policies.iter();
-    let policies = policies.map(|policy| Any::Text(policy.id.to_string()).into());
+    let policies = decision.policies.iter().take(POLICIES_MAX);
+    let policies = policies.map(|policy| Any::Text(cut(policy.id.to_string())).into());
     let allow = if decision.is_allow() { "allow" } else { "deny" };
     let mut attributes = vec![
         text("deodar.decision", allow),

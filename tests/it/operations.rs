@@ -12,6 +12,8 @@ use deodar::telemetry::metrics::Metric;
 use deodar::telemetry::metrics::Values;
 use deodar::telemetry::metrics::actions::ACTIONS_MAX;
 use deodar::telemetry::metrics::table::METRICS;
+use deodar::telemetry::otlp::variables::FOLLOWED;
+use deodar::telemetry::otlp::variables::IGNORED;
 use serde_json::Value as Json;
 
 use crate::support::root;
@@ -83,9 +85,8 @@ Every metric, log event and alert, with what to do about it. Written from the co
 `DEODAR_REWRITE=1 cargo test operations`.
 
 The HTTP port has `/livez` (the process runs), `/readyz` (questions are answered; if not, the reasons as JSON) and `/metrics`
-(Prometheus text). With `OTEL_EXPORTER_OTLP_ENDPOINT` set, traces, metrics and log lines go to a collector over OTLP as well,
-`http/protobuf` or, with `OTEL_EXPORTER_OTLP_PROTOCOL=grpc`, gRPC; without it nothing is sent. The usual `OTEL_*` variables of signals,
-samplers, batches, headers and resources are followed. What cannot be sent is dropped and counted, and no decision waits for it.
+(Prometheus text, or OpenMetrics with exemplars for readers that ask for it with `Accept: application/openmetrics-text`).
+With `OTEL_EXPORTER_OTLP_ENDPOINT` set, traces, metrics and log lines go to a collector over OTLP as well; without it nothing is sent.
 `telemetry.trace_trust` says what is made of a caller's `traceparent`. A span tells the decision, its id, action, policies and revisions,
 never who asked for what.
 
@@ -95,10 +96,51 @@ Ready to use, in [examples/observability](../examples/observability): alert rule
 
 "
     .to_owned();
+    export(&mut page);
     metrics(&mut page);
     events(&mut page);
     alerts(&mut page);
     page
+}
+
+fn export(page: &mut String) {
+    page.push_str(
+        "\
+## OTLP
+
+No decision waits for a collector. Of each signal at most 16 MiB wait, in no more than the number below; a batch that the collector does not
+take for now (`UNAVAILABLE`, 429, 502, 503, 504 and the like, or no answer) is sent again up to four times, after pauses that double from half
+a second, or that the collector asks for. What has no place, is refused for good or takes too long is dropped and counted in
+`deodar_telemetry_dropped_total`. At the end of the process what waits is sent, for two seconds at the most.
+
+With an `https://` URL the certificate of the collector is checked by the authorities of the system, or those of a file. The files of TLS
+are read once, at the start. A file that cannot be used, or a value that cannot be followed, is told by a warning; the server starts all the
+same, and sends nothing rather than in another way.
+
+These standard variables are followed; `{SIGNAL}` stands for `TRACES`, `METRICS` and `LOGS`:
+
+| variable | default | what it says |
+| --- | --- | --- |
+",
+    );
+    for followed in FOLLOWED {
+        let default = match followed.default {
+            "" => String::new(),
+            default => format!("`{default}`"),
+        };
+        let (name, what) = (followed.name, followed.what);
+        writeln!(page, "| `{name}` | {default} | {what} |").unwrap();
+    }
+    page.push_str("\nThese are not; one that is set is told by a warning:\n\n");
+    for ignored in IGNORED {
+        let more = if ignored.start.ends_with('_') {
+            "*"
+        } else {
+            ""
+        };
+        writeln!(page, "* `{}{more}`: {}", ignored.start, ignored.instead).unwrap();
+    }
+    page.push('\n');
 }
 
 fn metrics(page: &mut String) {

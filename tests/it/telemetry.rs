@@ -1,39 +1,13 @@
-//! OTLP to a real receiver, made of the generated code of OpenTelemetry.
+//! OTLP to real receivers.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 use std::time::Instant;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::routing::post;
-use deodar::telemetry::otlp::settings::Settings;
 use deodar::telemetry::trace::Trust;
-use opentelemetry_proto::tonic::collector::logs::v1 as logs;
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsService;
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsServiceServer;
-use opentelemetry_proto::tonic::collector::metrics::v1 as metrics;
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsService;
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
-use opentelemetry_proto::tonic::collector::trace::v1 as traces;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceService;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceServiceServer;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message as _;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::mpsc::unbounded_channel;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Request;
-use tonic::Response;
-use tonic::Status;
-use tonic::transport::Server;
+use tonic::transport::Endpoint;
 
 use crate::cli::Place;
 use crate::cli::serve::Served;
@@ -42,116 +16,23 @@ use crate::support::Running;
 use crate::support::config;
 use crate::support::reference;
 
+mod exposed;
+mod failing;
+mod outside;
+mod receiver;
+mod tls;
+
+use receiver::Got;
+use receiver::grpc;
+use receiver::hex;
+use receiver::http;
+use receiver::next;
+use receiver::of;
+use receiver::settings;
+use receiver::span;
+
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
-
-enum Got {
-    Span(Span),
-    Metric(Metric),
-    Log(LogRecord),
-}
-
-#[derive(Clone)]
-struct Receiver(UnboundedSender<Got>);
-
-impl Receiver {
-    fn spans(&self, request: traces::ExportTraceServiceRequest) {
-        for resource in request.resource_spans {
-            let about = resource.resource.unwrap().attributes;
-            assert_eq!(of(&about, "service.name").unwrap(), "deodar");
-            for span in resource
-                .scope_spans
-                .into_iter()
-                .flat_map(|scope| scope.spans)
-            {
-                self.0.send(Got::Span(span)).ok();
-            }
-        }
-    }
-}
-
-#[tonic::async_trait]
-impl TraceService for Receiver {
-    async fn export(
-        &self,
-        request: Request<traces::ExportTraceServiceRequest>,
-    ) -> Result<Response<traces::ExportTraceServiceResponse>, Status> {
-        self.spans(request.into_inner());
-        Ok(Response::new(traces::ExportTraceServiceResponse::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl MetricsService for Receiver {
-    async fn export(
-        &self,
-        request: Request<metrics::ExportMetricsServiceRequest>,
-    ) -> Result<Response<metrics::ExportMetricsServiceResponse>, Status> {
-        let resources = request.into_inner().resource_metrics.into_iter();
-        let scopes = resources.flat_map(|resource| resource.scope_metrics);
-        for metric in scopes.flat_map(|scope| scope.metrics) {
-            self.0.send(Got::Metric(metric)).ok();
-        }
-        Ok(Response::new(
-            metrics::ExportMetricsServiceResponse::default(),
-        ))
-    }
-}
-
-#[tonic::async_trait]
-impl LogsService for Receiver {
-    async fn export(
-        &self,
-        request: Request<logs::ExportLogsServiceRequest>,
-    ) -> Result<Response<logs::ExportLogsServiceResponse>, Status> {
-        let resources = request.into_inner().resource_logs.into_iter();
-        let scopes = resources.flat_map(|resource| resource.scope_logs);
-        for record in scopes.flat_map(|scope| scope.log_records) {
-            self.0.send(Got::Log(record)).ok();
-        }
-        Ok(Response::new(logs::ExportLogsServiceResponse::default()))
-    }
-}
-
-/// A receiver over gRPC; gives its URL.
-async fn grpc() -> (String, UnboundedReceiver<Got>) {
-    let (sender, receiver) = unbounded_channel();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let service = Receiver(sender);
-    let router = Server::builder()
-        .add_service(TraceServiceServer::new(service.clone()))
-        .add_service(MetricsServiceServer::new(service.clone()))
-        .add_service(LogsServiceServer::new(service));
-    tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
-    (url, receiver)
-}
-
-/// A receiver of spans over HTTP.
-async fn http() -> (String, UnboundedReceiver<Got>) {
-    let (sender, receiver) = unbounded_channel();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let service = Receiver(sender);
-    let take = async move |body: Bytes| {
-        service.spans(traces::ExportTraceServiceRequest::decode(body).unwrap());
-    };
-    let routes = Router::new().route("/v1/traces", post(take));
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    (url, receiver)
-}
-
-fn of(attributes: &[KeyValue], key: &str) -> Option<String> {
-    let found = attributes.iter().find(|attribute| attribute.key == key)?;
-    Some(match found.value.clone()?.value? {
-        Value::StringValue(text) => text,
-        other => format!("{other:?}"),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// A question within a trace.
 fn traced(flags: &str) -> Request<deodar::proto::v1::AuthorizeRequest> {
@@ -163,27 +44,6 @@ fn traced(flags: &str) -> Request<deodar::proto::v1::AuthorizeRequest> {
     request
 }
 
-fn settings(variables: &[(&str, &str)]) -> Settings {
-    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let variables: BTreeMap<_, _> = variables.iter().map(owned).collect();
-    Settings::read(&variables)
-}
-
-async fn next(receiver: &mut UnboundedReceiver<Got>) -> Got {
-    let got = tokio::time::timeout(Duration::from_secs(10), receiver.recv()).await;
-    got.expect("nothing came").unwrap()
-}
-
-async fn span(receiver: &mut UnboundedReceiver<Got>, name: &str) -> Span {
-    loop {
-        if let Got::Span(span) = next(receiver).await
-            && span.name == name
-        {
-            return span;
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_is_a_span_a_metric_and_a_log_record_of_the_caller_s_trace() {
     let (url, mut receiver) = grpc().await;
@@ -193,6 +53,7 @@ async fn a_decision_is_a_span_a_metric_and_a_log_record_of_the_caller_s_trace() 
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
         ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "50"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
         ("DEODAR_LOG__LEVEL", "info,deodar::decision=debug"),
         ("DEODAR_DECISION__TRUST_CALLER_TIME", "true"),
@@ -313,6 +174,45 @@ async fn a_trace_is_gone_on_with_linked_or_ignored_as_configured() {
     }
 }
 
+#[tokio::test]
+async fn what_a_call_was_at_when_it_was_given_up_is_a_part_of_it() {
+    let (url, mut receiver) = http().await;
+    let mut config = config(&reference());
+    config.telemetry.otlp = settings(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "1"),
+    ]);
+    let running = Running::start(config).await;
+    let tip = running.server.directory.tip().revision.to_string();
+    let (log, _) = tip.split_once('-').unwrap();
+    // A revision that does not come, and a caller that goes away.
+    let mut question = good();
+    question.at_least = format!("{log}-1000-{:016x}", 1);
+    let wait = 'told: {
+        // How long a question takes to get there depends on the machine.
+        for millis in [100, 200, 400, 800, 1600, 3200] {
+            let mut client = running.authorization();
+            let asked = client.authorize(question.clone());
+            let given_up = tokio::time::timeout(Duration::from_millis(millis), asked);
+            given_up.await.unwrap_err();
+            let Got::Span(first) = next(&mut receiver).await else {
+                panic!("only spans go there");
+            };
+            if first.name == "deodar.wait" {
+                break 'told first;
+            }
+        }
+        panic!("the wait is not told");
+    };
+    let call = span(&mut receiver, "deodar.v1.AuthorizationService/Authorize").await;
+    assert_eq!(wait.parent_span_id, call.span_id);
+    assert_eq!(
+        of(&call.attributes, "rpc.status_code").unwrap(),
+        "CANCELLED"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_collector_costs_spans_and_no_decision() {
     // Takes connections, and never answers.
@@ -324,6 +224,7 @@ async fn a_dead_collector_costs_spans_and_no_decision() {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
+            ("OTEL_BSP_EXPORT_TIMEOUT", "300"),
             ("OTEL_BSP_SCHEDULE_DELAY", "1"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "4"),
             ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2"),

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +11,9 @@ use crate::places::Places;
 
 /// The protobuf linter, from npm.
 const BUF: &str = "@bufbuild/buf@1.75.0";
+
+/// What receives OTLP and what reads metrics, from PyPI.
+const TELEMETRY: &[&str] = &["rotel==0.0.1a15", "prometheus_client==0.26.0"];
 
 /// What the Python example needs; the example pins it for its users too.
 const REQUIREMENTS: &str = concat!(
@@ -22,7 +26,8 @@ pub(crate) fn run() -> Result<(), String> {
     let places = Places::of_this_build()
         .ok_or("this program is in no target directory; run it as `cargo xtask peers`")?;
     buf(&places)?;
-    python(&places)
+    python(&places)?;
+    telemetry(&places)
 }
 
 fn buf(places: &Places) -> Result<(), String> {
@@ -50,21 +55,43 @@ fn python(places: &Places) -> Result<(), String> {
     let requirements = fs::read_to_string(REQUIREMENTS)
         .map_err(|error| cannot("read", Path::new(REQUIREMENTS), &error))?;
     once(&folder, &places.python(), &requirements, "python", || {
-        let hint = "install Python 3 with venv, such as `apt-get install python3-venv`";
-        let mut venv = Command::new("python3");
-        venv.args(["-m", "venv", "--clear"]).arg(&folder);
-        quietly(&mut venv, hint)?;
-        let mut pip = Command::new(places.python());
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ])
-        .args(["--only-binary", ":all:", "--requirement", REQUIREMENTS]);
-        quietly(&mut pip, "is the Python package registry reachable?")
+        packages(&folder, &["--requirement", REQUIREMENTS])
     })
+}
+
+fn telemetry(places: &Places) -> Result<(), String> {
+    let (folder, collector) = (places.telemetry(), places.collector());
+    once(&folder, &collector, &TELEMETRY.join("\n"), "rotel", || {
+        packages(&folder, TELEMETRY)?;
+        // The package keeps it in a folder that has the version of Python in its name.
+        let place =
+            "import importlib.util as u; print(u.find_spec('rotel').submodule_search_locations[0])";
+        let mut python = Command::new(places.metrics_reader());
+        let output = python.args(["-c", place]).output();
+        let output = output.map_err(|error| format!("cannot run python: {error}"))?;
+        let package = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let program = Path::new(&package).join("rotel-agent");
+        symlink(&program, &collector).map_err(|error| cannot("link", &program, &error))
+    })
+}
+
+/// A fresh Python environment with packages.
+fn packages(folder: &Path, which: &[&str]) -> Result<(), String> {
+    let hint = "install Python 3 with venv, such as `apt-get install python3-venv`";
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(folder);
+    quietly(&mut venv, hint)?;
+    let mut pip = Command::new(folder.join("bin/python"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ])
+    .args(["--only-binary", ":all:"])
+    .args(which);
+    quietly(&mut pip, "is the Python package registry reachable?")
 }
 
 /// Installs unless the program is there and the stamp says that it was

@@ -45,4 +45,19 @@ impl Places {
     pub(crate) fn python(&self) -> PathBuf {
         self.venv().join("bin/python")
     }
+
+    /// The Python environment of what reads telemetry.
+    pub(crate) fn telemetry(&self) -> PathBuf {
+        self.root.join("telemetry")
+    }
+
+    /// Python with a reader of metrics.
+    pub(crate) fn metrics_reader(&self) -> PathBuf {
+        self.telemetry().join("bin/python")
+    }
+
+    /// A collector of OTLP.
+    pub(crate) fn collector(&self) -> PathBuf {
+        self.telemetry().join("bin/rotel-agent")
+    }
 }

@@ -70,7 +70,8 @@ pub struct Histogram {
     bounds: &'static [u64],
     counts: [AtomicU64; BOUNDS_MAX + 1],
     nanos: AtomicU64,
-    exemplar: Mutex<Option<Exemplar>>,
+    /// The last traced value of each bucket; empty until there is one.
+    exemplars: Mutex<Vec<Option<Exemplar>>>,
 }
 
 /// A value that was traced.
@@ -95,8 +96,8 @@ pub struct Spread {
     pub counts: Vec<u64>,
     /// All values together, in seconds.
     pub sum: f64,
-    /// The last value that was traced.
-    pub exemplar: Option<Exemplar>,
+    /// The last value of each bucket that was traced, where there is one.
+    pub exemplars: Vec<Exemplar>,
 }
 
 impl Histogram {
@@ -106,25 +107,37 @@ impl Histogram {
             bounds: bounds.get(..BOUNDS_MAX).unwrap_or(bounds),
             counts: Default::default(),
             nanos: AtomicU64::new(0),
-            exemplar: Mutex::new(None),
+            exemplars: Mutex::default(),
         }
     }
 
     /// Counts a duration.
     pub fn observe(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = self.bounds.partition_point(|bound| *bound < nanos);
-        if let Some(count) = self.counts.get(bucket) {
+        if let Some(count) = self.counts.get(self.bucket(nanos)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// Keeps a traced value as the example; skipped when another is being kept.
+    /// Keeps a traced value as the example of its bucket; skipped when another is
+    /// being kept.
     pub fn exemplify(&self, exemplar: Exemplar) {
-        if let Some(mut place) = self.exemplar.try_lock() {
+        let Some(mut places) = self.exemplars.try_lock() else {
+            return;
+        };
+        if places.is_empty() {
+            places.resize(self.bounds.len() + 1, None);
+        }
+        let took = Duration::try_from_secs_f64(exemplar.seconds).unwrap_or(Duration::MAX);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(place) = places.get_mut(self.bucket(nanos)) {
             *place = Some(exemplar);
         }
+    }
+
+    fn bucket(&self, nanos: u64) -> usize {
+        self.bounds.partition_point(|bound| *bound < nanos)
     }
 
     /// What it holds now.
@@ -134,7 +147,7 @@ impl Histogram {
             bounds: self.bounds.iter().map(|bound| seconds(*bound)).collect(),
             counts: counts.map(|count| count.load(Ordering::Relaxed)).collect(),
             sum: seconds(self.nanos.load(Ordering::Relaxed)),
-            exemplar: *self.exemplar.lock(),
+            exemplars: self.exemplars.lock().iter().copied().flatten().collect(),
         }
     }
 }
@@ -154,6 +167,7 @@ impl Spread {
 mod tests {
     use std::time::Duration;
 
+    use super::Exemplar;
     use super::Histogram;
     use super::OF_CALLS;
     use super::OF_DECISIONS;
@@ -169,6 +183,23 @@ mod tests {
         assert_eq!((read.counts[0], read.counts[1], read.counts[16]), (1, 1, 1));
         assert_eq!(read.count(), 3);
         assert!((read.sum - 3_600.000_050_001).abs() < 1e-6, "{}", read.sum);
+    }
+
+    #[test]
+    fn a_bucket_keeps_its_last_example() {
+        let histogram = Histogram::new(OF_RELOADS);
+        assert_eq!(histogram.read().exemplars, []);
+        for (seconds, span) in [(2.0, 1), (0.0005, 2), (2.5, 3), (1e9, 4), (f64::NAN, 5)] {
+            histogram.exemplify(Exemplar {
+                seconds,
+                at: 0,
+                trace_id: [1; 16],
+                span_id: [span; 8],
+            });
+        }
+        let spans = histogram.read().exemplars;
+        let spans: Vec<_> = spans.iter().map(|exemplar| exemplar.span_id[0]).collect();
+        assert_eq!(spans, [2, 3, 5]);
     }
 
     #[test]

@@ -193,9 +193,9 @@ metrics! {
         "Spans, metrics and log lines that a collector took.",
         "Nothing; zero without an endpoint in `OTEL_EXPORTER_OTLP_ENDPOINT`.";
     EXPORT_DROPPED = ("deodar.telemetry.dropped", Counter, ""),
-        &[one_of("signal", &["traces", "metrics", "logs"]), one_of("cause", &["queue_full", "send_failed"])],
+        &[one_of("signal", &["traces", "metrics", "logs"]), one_of("cause", &["queue_full", "send_failed", "too_many_parts"])],
         "Spans, metrics and log lines that were dropped.",
-        "`send_failed`: look at the collector. `queue_full`: it is too slow; trace fewer calls with `OTEL_TRACES_SAMPLER`, or raise `OTEL_BSP_MAX_QUEUE_SIZE`. Decisions are not touched.";
+        "`send_failed`: look at the collector. `queue_full`: it is too slow; trace fewer calls with `OTEL_TRACES_SAMPLER`, or raise `OTEL_BSP_MAX_QUEUE_SIZE` or, for log lines, `OTEL_BLRP_MAX_QUEUE_SIZE`. `too_many_parts`: one call had more than 128. Decisions are not touched.";
     PROCESS_MEMORY = ("process.resident_memory", Gauge, "By"),
         &[],
         "Memory that the process has.",

@@ -14,6 +14,7 @@ use super::message::Any;
 use super::message::KeyValue;
 use super::message::LogRecord;
 use super::message::attribute;
+use super::message::cut;
 use super::message::text;
 use super::queue::Queue;
 use crate::telemetry::trace;
@@ -29,23 +30,28 @@ impl<S: Subscriber> Layer<S> for Bridge {
         if !metadata.target().starts_with("deodar") {
             return;
         }
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let now = trace::nanos_now();
-        let ids = trace::ids();
-        let mut attributes = vec![text("code.namespace", metadata.target())];
-        attributes.extend(fields.attributes);
-        self.0.push(LogRecord {
-            time_unix_nano: now,
-            observed_time_unix_nano: now,
-            severity_number: severity(*metadata.level()),
-            severity_text: metadata.level().to_string(),
-            body: Some(Any::Text(fields.message).into()),
-            attributes,
-            flags: u32::from(ids.is_some()),
-            trace_id: ids.map_or_else(Vec::new, |(trace, _)| trace.to_vec()),
-            span_id: ids.map_or_else(Vec::new, |(_, span)| span.to_vec()),
-        });
+        self.0.push(|| record(event));
+    }
+}
+
+fn record(event: &Event<'_>) -> LogRecord {
+    let metadata = event.metadata();
+    let mut fields = Fields::default();
+    event.record(&mut fields);
+    let now = trace::nanos_now();
+    let ids = trace::ids();
+    let mut attributes = vec![text("code.namespace", metadata.target())];
+    attributes.extend(fields.attributes);
+    LogRecord {
+        time_unix_nano: now,
+        observed_time_unix_nano: now,
+        severity_number: severity(*metadata.level()),
+        severity_text: metadata.level().to_string(),
+        body: Some(Any::Text(cut(fields.message)).into()),
+        attributes,
+        flags: u32::from(ids.is_some()),
+        trace_id: ids.map_or_else(Vec::new, |(trace, _)| trace.to_vec()),
+        span_id: ids.map_or_else(Vec::new, |(_, span)| span.to_vec()),
     }
 }
 

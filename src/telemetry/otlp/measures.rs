@@ -17,7 +17,7 @@ use crate::telemetry::metrics::Family;
 use crate::telemetry::metrics::Kind;
 use crate::telemetry::metrics::Point;
 use crate::telemetry::metrics::Value;
-use crate::telemetry::metrics::histogram::Spread;
+use crate::telemetry::metrics::histogram;
 
 const CUMULATIVE: i32 = 2;
 
@@ -92,18 +92,17 @@ fn spreads(family: &Family, span: Span) -> Vec<HistogramPoint> {
             sum: Some(spread.sum),
             bucket_counts: spread.counts.clone(),
             explicit_bounds: spread.bounds.clone(),
-            exemplars: exemplar(spread).into_iter().collect(),
+            exemplars: spread.exemplars.iter().map(exemplar).collect(),
             attributes: attributes(family, point),
         })
         .collect()
 }
 
-fn exemplar(spread: &Spread) -> Option<Exemplar> {
-    let exemplar = spread.exemplar?;
-    Some(Exemplar {
+fn exemplar(exemplar: &histogram::Exemplar) -> Exemplar {
+    Exemplar {
         time_unix_nano: exemplar.at,
         value: Some(Exemplary::Double(exemplar.seconds)),
         span_id: exemplar.span_id.to_vec(),
         trace_id: exemplar.trace_id.to_vec(),
-    })
+    }
 }

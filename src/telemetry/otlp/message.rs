@@ -4,6 +4,9 @@
 use prost::Message;
 use prost::Oneof;
 
+/// Longer texts are cut: what waits must not grow with what is said.
+pub const TEXT_BYTES_MAX: usize = 4096;
+
 macro_rules! message {
     ($(#[doc = $doc:literal] $name:ident { $($(#[$field_attribute:meta])* $field:ident: $type:ty,)* })*) => {
         $(
@@ -234,5 +237,11 @@ pub fn attribute(key: &str, value: Any) -> KeyValue {
 
 /// An attribute that is text.
 pub fn text(key: &str, value: impl Into<String>) -> KeyValue {
-    attribute(key, Any::Text(value.into()))
+    attribute(key, Any::Text(cut(value.into())))
+}
+
+/// As much of a text as is sent.
+pub fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    text
 }

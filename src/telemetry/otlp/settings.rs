@@ -1,9 +1,20 @@
 //! What the `OTEL_*` variables say. Nothing is exported without an endpoint.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
 use http::Uri;
+
+use super::tls::Identity;
+use super::tls::Tls;
+use super::variables::instead_of;
+
+/// No time is longer.
+const DAY_MILLIS: u64 = 24 * 3600 * 1000;
 
 /// Where a signal goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,12 +23,27 @@ pub struct Target {
     pub protocol: Protocol,
     /// Where.
     pub url: Uri,
-    /// What is sent along, lower-case names.
-    pub headers: Vec<(String, String)>,
-    /// How long a batch may take.
+    /// What is sent along; the values are never shown.
+    pub headers: HeaderMap,
+    /// How long one try to send a batch may take.
     pub timeout: Duration,
     /// Whether batches are compressed.
     pub gzip: bool,
+    /// TLS, if the URL asks for it.
+    pub tls: Option<Tls>,
+}
+
+/// How spans, or log lines, are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batches {
+    /// So many wait at the most.
+    pub queue_max: usize,
+    /// So many are sent together at the most.
+    pub batch_max: usize,
+    /// For so long one waits for others.
+    pub delay: Duration,
+    /// How long a batch may take with all its tries.
+    pub timeout: Duration,
 }
 
 /// How batches are sent.
@@ -51,14 +77,14 @@ pub struct Settings {
     pub resource: Vec<(String, String)>,
     /// Which calls are traced.
     pub sampler: Sampler,
-    /// So many spans, and so many log lines, wait at the most.
-    pub queue_max: usize,
-    /// So many are sent together.
-    pub batch_max: usize,
-    /// What waits is sent after so long.
-    pub delay: Duration,
+    /// How spans are put together.
+    pub spans: Batches,
+    /// How log lines are.
+    pub lines: Batches,
     /// Metrics are sent so often.
     pub interval: Duration,
+    /// How long sending them may take with all tries.
+    pub measure_timeout: Duration,
     /// Variables that could not be followed, and why.
     pub warnings: Vec<String>,
 }
@@ -78,23 +104,22 @@ impl Settings {
         let r = &mut reader;
         let is_off = r
             .get("OTEL_SDK_DISABLED")
-            .is_some_and(|text| text == "true");
+            .is_some_and(|text| text.eq_ignore_ascii_case("true"));
         let mut target = |signal| if is_off { None } else { r.target(signal) };
         let (traces, metrics, logs) = (target("TRACES"), target("METRICS"), target("LOGS"));
-        let queue_max = r.number("OTEL_BSP_MAX_QUEUE_SIZE", 2048).clamp(1, 1 << 20);
-        let batch_max = r.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512);
+        r.ignored();
         Self {
             traces,
             metrics,
             logs,
             resource: r.resource(),
             sampler: r.sampler(),
-            batch_max: usize::try_from(batch_max.clamp(1, queue_max)).unwrap_or(512),
-            queue_max: usize::try_from(queue_max).unwrap_or(2048),
-            delay: Duration::from_millis(r.number("OTEL_BSP_SCHEDULE_DELAY", 5000)),
-            interval: Duration::from_millis(
-                r.number("OTEL_METRIC_EXPORT_INTERVAL", 60_000).max(100),
-            ),
+            spans: r.batches("BSP", 5000),
+            lines: r.batches("BLRP", 1000),
+            interval: r
+                .millis("OTEL_METRIC_EXPORT_INTERVAL", 60_000)
+                .max(Duration::from_millis(100)),
+            measure_timeout: r.time_out("OTEL_METRIC_EXPORT_TIMEOUT", 30_000),
             warnings: reader.warnings,
         }
     }
@@ -108,7 +133,11 @@ impl<'a> Reader<'a> {
     }
 
     fn warn(&mut self, name: &str, why: &str) {
-        self.warnings.push(format!("`{name}` {why}"));
+        let warning = format!("`{name}` {why}");
+        // Three signals may read one variable.
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     fn number(&mut self, name: &str, default: u64) -> u64 {
@@ -121,11 +150,58 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A variable of one signal, or else that of all.
+    fn millis(&mut self, name: &str, default: u64) -> Duration {
+        Duration::from_millis(self.number(name, default).min(DAY_MILLIS))
+    }
+
+    /// A time to give up after. There has to be one: zero is as if it were not set.
+    fn time_out(&mut self, name: &str, default: u64) -> Duration {
+        let read = self.millis(name, default);
+        if read.is_zero() {
+            self.warn(name, &format!("must not be 0, {default} is taken"));
+            return Duration::from_millis(default);
+        }
+        read
+    }
+
+    fn batches(&mut self, of: &str, delay: u64) -> Batches {
+        let name = |end: &str| format!("OTEL_{of}_{end}");
+        let queue_max = self.number(&name("MAX_QUEUE_SIZE"), 2048).clamp(1, 1 << 20);
+        let batch_max = self.number(&name("MAX_EXPORT_BATCH_SIZE"), 512);
+        Batches {
+            batch_max: usize::try_from(batch_max.clamp(1, queue_max)).unwrap_or(512),
+            queue_max: usize::try_from(queue_max).unwrap_or(2048),
+            delay: self.millis(&name("SCHEDULE_DELAY"), delay),
+            timeout: self.time_out(&name("EXPORT_TIMEOUT"), 30_000),
+        }
+    }
+
+    /// Tells which variables are set and not followed.
+    fn ignored(&mut self) {
+        let names = self.variables.keys();
+        let names = names.filter(|name| self.get(name).is_some());
+        let told = names.filter_map(|name| Some((name, instead_of(name)?)));
+        let told: Vec<_> = told
+            .map(|(name, instead)| format!("`{name}` is not followed: {instead}"))
+            .collect();
+        self.warnings.extend(told);
+    }
+
+    /// A variable of one signal, or else that of all; with its name.
+    fn named(&self, signal: &str, name: &str) -> Option<(String, &'a str)> {
+        let names = [
+            format!("OTEL_EXPORTER_OTLP_{signal}_{name}"),
+            format!("OTEL_EXPORTER_OTLP_{name}"),
+        ];
+        names.into_iter().find_map(|name| {
+            let text = self.get(&name)?;
+            Some((name, text))
+        })
+    }
+
+    /// What [`Self::named`] says, without the name.
     fn of(&self, signal: &str, name: &str) -> Option<&'a str> {
-        let own = format!("OTEL_EXPORTER_OTLP_{signal}_{name}");
-        self.get(&own)
-            .or_else(|| self.get(&format!("OTEL_EXPORTER_OTLP_{name}")))
+        self.named(signal, name).map(|(_, text)| text)
     }
 
     fn target(&mut self, signal: &str) -> Option<Target> {
@@ -160,27 +236,88 @@ impl<'a> Reader<'a> {
             }
             (None, None) => return None,
         };
-        let Some(url) = url
-            .parse::<Uri>()
-            .ok()
-            .filter(|url| url.scheme_str() == Some("http") && url.authority().is_some())
-        else {
-            let why = "is no `http://` URL, nothing is exported; for TLS send to a collector on this machine";
+        let Some((url, is_tls)) = url.parse::<Uri>().ok().and_then(|url| {
+            let is_tls = match url.scheme_str() {
+                Some("http") => false,
+                Some("https") => true,
+                _ => return None,
+            };
+            url.authority().is_some().then_some((url, is_tls))
+        }) else {
+            let why = "is no `http://` or `https://` URL, nothing is exported";
             self.warn(&own.replace(&format!("{signal}_"), ""), why);
             return None;
         };
-        let timeout = self
-            .of(signal, "TIMEOUT")
-            .and_then(|text| text.parse().ok());
         Some(Target {
             protocol,
             url,
-            headers: pairs(self.of(signal, "HEADERS").unwrap_or_default())
-                .map(|(name, value)| (name.to_ascii_lowercase(), value))
-                .collect(),
-            timeout: Duration::from_millis(timeout.unwrap_or(10_000)),
-            gzip: self.of(signal, "COMPRESSION") == Some("gzip"),
+            tls: if is_tls {
+                Some(self.tls(signal)?)
+            } else {
+                None
+            },
+            headers: self.headers(signal),
+            timeout: {
+                let named = self.named(signal, "TIMEOUT");
+                let default = Duration::from_secs(10);
+                named.map_or(default, |(name, _)| self.time_out(&name, 10_000))
+            },
+            gzip: self.gzip(signal),
         })
+    }
+
+    /// The files of TLS; `None` when only one of two that belong together is named.
+    fn tls(&mut self, signal: &str) -> Option<Tls> {
+        let file = |name| self.of(signal, name).map(PathBuf::from);
+        let identity = match (file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")) {
+            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+            (None, None) => None,
+            _ => {
+                let why = "and `OTEL_EXPORTER_OTLP_CLIENT_KEY` go together, nothing is exported: set both";
+                self.warn("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", why);
+                return None;
+            }
+        };
+        Some(Tls {
+            authorities: file("CERTIFICATE"),
+            identity,
+        })
+    }
+
+    fn headers(&mut self, signal: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let text = self.of(signal, "HEADERS").unwrap_or_default();
+        for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+            let read = pair.split_once('=').and_then(|(name, value)| {
+                let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+                let value = HeaderValue::from_str(&decoded(value.trim())).ok()?;
+                Some((name, value))
+            });
+            match read {
+                Some((name, mut value)) => {
+                    value.set_sensitive(true);
+                    headers.append(name, value);
+                }
+                // The value may be a secret, and where it begins is not known.
+                None => self.warn(
+                    "OTEL_EXPORTER_OTLP_HEADERS",
+                    "has one that is no `name=value` of HTTP, it is not sent",
+                ),
+            }
+        }
+        headers
+    }
+
+    fn gzip(&mut self, signal: &str) -> bool {
+        match self.named(signal, "COMPRESSION") {
+            Some((_, "gzip")) => true,
+            None | Some((_, "none")) => false,
+            Some((name, _)) => {
+                let why = "is neither `gzip` nor `none`, nothing is compressed";
+                self.warn(&name, why);
+                false
+            }
+        }
     }
 
     fn resource(&self) -> Vec<(String, String)> {
@@ -261,8 +398,14 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::Batches;
+    use super::Identity;
     use super::Protocol;
     use super::Settings;
+    use super::Target;
+    use super::Tls;
 
     fn read(variables: &[(&str, &str)]) -> Settings {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -299,7 +442,8 @@ mod tests {
         ]);
         let traces = settings.traces.unwrap();
         assert_eq!(traces.url, "http://all:4318/v1/traces");
-        assert_eq!(traces.headers[0], ("x-key".into(), "a b".into()));
+        assert_eq!(traces.headers["x-key"], "a b");
+        assert!(!format!("{traces:?}").contains("a b"), "values are secret");
         let logs = settings.logs.unwrap();
         assert_eq!(
             (logs.protocol, logs.url.port_u16()),
@@ -311,14 +455,83 @@ mod tests {
     }
 
     #[test]
+    fn spans_and_log_lines_have_their_own_batches() {
+        let settings = read(&[
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "10"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "7"),
+            ("OTEL_BSP_EXPORT_TIMEOUT", "18446744073709551615"),
+            ("OTEL_BLRP_MAX_QUEUE_SIZE", "20"),
+            ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "5"),
+            ("OTEL_BLRP_SCHEDULE_DELAY", "0"),
+            ("OTEL_BLRP_EXPORT_TIMEOUT", "9"),
+        ]);
+        let millis = Duration::from_millis;
+        let spans = Batches {
+            queue_max: 10,
+            batch_max: 10,
+            delay: millis(7),
+            timeout: Duration::from_hours(24),
+        };
+        let lines = Batches {
+            queue_max: 20,
+            batch_max: 5,
+            delay: millis(0),
+            timeout: millis(9),
+        };
+        assert_eq!((settings.spans, settings.lines), (spans, lines));
+        assert_eq!(read(&[]).lines.delay, millis(1000));
+    }
+
+    #[test]
+    fn https_is_tls_with_the_files_that_are_named() {
+        let all = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://all:4318");
+        let key = ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "key");
+        let settings = read(&[
+            all,
+            key,
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "all.pem"),
+            ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "logs.pem"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "own.pem"),
+        ]);
+        let of = |authority: &str| Tls {
+            authorities: Some(authority.into()),
+            identity: Some(Identity {
+                certificate: "own.pem".into(),
+                key: "key".into(),
+            }),
+        };
+        let tls = |target: Option<Target>| target.unwrap().tls.unwrap();
+        assert_eq!(tls(settings.traces), of("all.pem"));
+        assert_eq!(tls(settings.logs), of("logs.pem"));
+        assert_eq!(settings.warnings, [""; 0]);
+        // A key alone is a mistake, and must not be a connection without it.
+        let settings = read(&[all, key]);
+        assert_eq!((settings.traces, settings.warnings.len()), (None, 1));
+    }
+
+    #[test]
     fn what_cannot_be_followed_is_told_and_starts_all_the_same() {
         let settings = read(&[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://all:4318"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "all:4318"),
             ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
             ("OTEL_TRACES_SAMPLER_ARG", "2"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
+            ("OTEL_PROPAGATORS", "b3"),
+            ("OTEL_SPAN_EVENT_COUNT_LIMIT", "1"),
+            ("OTEL_LOG_LEVEL", " "),
         ]);
         assert_eq!(settings.warnings.len(), 5, "{:?}", settings.warnings);
         assert!(settings.traces.is_none() && settings.sampler.by_parent);
+        let settings = read(&[
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://all:4318"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "secret, a b=c, d=%00, e=f,"),
+        ]);
+        assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
+        assert!(!settings.warnings.concat().contains("secret"));
+        let traces = settings.traces.unwrap();
+        assert_eq!(traces.timeout, Duration::from_secs(10));
+        assert_eq!((traces.headers.len(), traces.gzip), (1, false));
     }
 }

@@ -27,20 +27,33 @@ pub struct Parent {
 
 impl Parent {
     pub(super) fn new(ids: Ids, headers: &HeaderMap) -> Self {
-        let state = headers
-            .get("tracestate")
-            .and_then(|text| text.to_str().ok());
-        let state = state.filter(|text| text.len() <= STATE_BYTES_MAX);
-        Self {
-            ids,
-            state: state.unwrap_or_default().to_owned(),
-        }
+        let state = state(headers).unwrap_or_default();
+        Self { ids, state }
     }
 }
 
-/// The caller's span; `None` when there is none, or it cannot be read.
+/// `tracestate`, which may be told in parts; `None` when it is too long.
+fn state(headers: &HeaderMap) -> Option<String> {
+    let mut state = String::new();
+    for part in headers.get_all("tracestate") {
+        if !state.is_empty() {
+            state.push(',');
+        }
+        state.push_str(part.to_str().ok()?);
+        if state.len() > STATE_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(state)
+}
+
+/// The caller's span; `None` when there is none, or several, or it cannot be read.
 pub fn ids(headers: &HeaderMap) -> Option<Ids> {
-    read(headers.get("traceparent")?.as_bytes())
+    let mut told = headers.get_all("traceparent").iter();
+    let (Some(parent), None) = (told.next(), told.next()) else {
+        return None;
+    };
+    read(parent.as_bytes())
 }
 
 fn read(text: &[u8]) -> Option<Ids> {
@@ -81,6 +94,11 @@ fn hex<const N: usize>(text: &[u8]) -> Option<([u8; N], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
+    use super::Parent;
+    use super::STATE_BYTES_MAX;
+    use super::ids;
     use super::read;
 
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -98,6 +116,25 @@ mod tests {
         );
         let later = format!("cc{}-more", TRACE.strip_prefix("00").unwrap());
         assert_eq!(read(later.as_bytes()), Some(ids));
+    }
+
+    #[test]
+    fn a_state_in_parts_is_one_and_two_parents_are_none() {
+        let mut headers = HeaderMap::new();
+        let mut add = |name: &'static str, value: &[u8]| {
+            headers.append(name, http::HeaderValue::from_bytes(value).unwrap());
+            let ids = ids(&headers);
+            let parent = ids.map(|ids| Parent::new(ids, &headers));
+            parent.map(|parent| parent.state)
+        };
+        assert_eq!(add("tracestate", b"a=1"), None);
+        assert_eq!(add("traceparent", TRACE.as_bytes()).unwrap(), "a=1");
+        assert_eq!(add("tracestate", b"b=2,c=3").unwrap(), "a=1,b=2,c=3");
+        let long = "x".repeat(STATE_BYTES_MAX - "a=1,b=2,c=3,".len());
+        let whole = add("tracestate", long.as_bytes()).unwrap();
+        assert_eq!(whole.len(), STATE_BYTES_MAX);
+        assert_eq!(add("tracestate", b"\xff").unwrap(), "");
+        assert_eq!(add("traceparent", TRACE.as_bytes()), None);
     }
 
     #[test]
