@@ -1,6 +1,7 @@
 //! Transactions that become durable together, and in force together.
 
 use smol_str::SmolStr;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 
 use super::apply;
@@ -29,8 +30,29 @@ const ENDINGS_MAX: usize = 10_000;
 /// million members is no larger than a transaction may be.
 const ENDING_OPERATIONS: usize = 10_000;
 
-/// Where the answer to a write goes.
-pub type Reply = oneshot::Sender<Result<Revision, WriteError>>;
+/// Who waits for a write.
+#[derive(Debug)]
+pub struct Waiter {
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<Revision, WriteError>>,
+    /// The memory that the write may take, given back when it is answered: not
+    /// when the caller has gone, since the write is here still.
+    pub room: Option<OwnedSemaphorePermit>,
+}
+
+impl Waiter {
+    /// Whether nobody waits any more.
+    pub fn has_gone(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    /// Answers, if somebody still waits.
+    pub fn tell(self, outcome: Result<Revision, WriteError>) {
+        // First the room, so that who is told finds it.
+        drop(self.room);
+        self.reply.send(outcome).ok();
+    }
+}
 
 /// A group of transactions on its way to the log.
 pub struct Group {
@@ -49,7 +71,7 @@ pub struct Group {
     /// What they change: what the decision cache has to be told.
     pub changes: Vec<(Atom, Half)>,
     /// Who waits for them.
-    pub written: Vec<(Reply, Revision)>,
+    pub written: Vec<(Waiter, Revision)>,
 }
 
 impl std::fmt::Debug for Group {

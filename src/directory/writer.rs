@@ -28,7 +28,7 @@ use super::fit::Misfits;
 use super::fitted;
 use super::fitted::Fitted;
 use super::group::Group;
-use super::group::Reply;
+use super::group::Waiter;
 use super::log::Head;
 use super::log::Log;
 use super::log::LogError;
@@ -52,8 +52,12 @@ use crate::telemetry::metrics::directory::DirectoryCounters;
 /// marked first.
 pub type Publish = Box<dyn Fn(View, &[(Atom, Half)]) + Send>;
 
-/// So many writes are made durable together at the most.
+/// A group is closed when so many commands were looked at, whatever came of
+/// them: what is refused must not keep what is accepted from the log.
 const GROUP_MAX: usize = 1024;
+/// A group is closed when so many operations and preconditions were looked at:
+/// two of the largest writes.
+const GROUP_WORK: usize = 20_000;
 /// A group is closed when its transactions have so many bytes.
 const GROUP_BYTES: usize = 8 << 20;
 /// Who writes the first entities of a new directory, in the log.
@@ -69,8 +73,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Apply a transaction.
-    Write(Draft, Reply),
+    /// Apply a transaction, unless nobody waits for it any more by then.
+    Write(Draft, Waiter),
     /// Fit new policies to the state and put them in force.
     Activate(Activation, oneshot::Sender<Result<Misfits, Misfits>>),
     /// Look at the time.
@@ -185,9 +189,13 @@ impl Writer {
     fn serve(&mut self, first: Command, commands: &Receiver<Command>) {
         let mut next = Some(first);
         let mut group = self.group();
+        let (mut commands_left, mut work) = (GROUP_MAX, 0);
         while let Some(command) = next.take() {
             match command {
-                Command::Write(draft, reply) => self.add(&mut group, draft, reply),
+                Command::Write(draft, waiter) => {
+                    work += draft.operations.len() + draft.preconditions.len();
+                    self.add(&mut group, draft, waiter);
+                }
                 Command::Activate(activation, reply) => {
                     self.commit(std::mem::replace(&mut group, self.group()));
                     reply.send(self.activate(activation)).ok();
@@ -200,7 +208,8 @@ impl Writer {
                     group = self.group();
                 }
             }
-            if group.bodies.len() < GROUP_MAX && group.bytes < GROUP_BYTES {
+            commands_left -= 1;
+            if commands_left > 0 && work < GROUP_WORK && group.bytes < GROUP_BYTES {
                 next = commands.try_recv().ok();
             }
         }
@@ -231,7 +240,12 @@ impl Writer {
         })
     }
 
-    fn add(&mut self, group: &mut Group, draft: Draft, reply: Reply) {
+    fn add(&mut self, group: &mut Group, draft: Draft, waiter: Waiter) {
+        // Nobody was told that it is done, nor will be: a caller whose deadline
+        // passed tries again, and who is served late must not make others late.
+        if waiter.has_gone() {
+            return;
+        }
         let mended = if self.is_broken {
             self.mend(group)
         } else {
@@ -242,10 +256,8 @@ impl Writer {
             group.apply(&check, draft, Some(self.operations_max))
         });
         match applied {
-            Ok(revision) => group.written.push((reply, revision)),
-            Err(error) => {
-                reply.send(Err(error)).ok();
-            }
+            Ok(revision) => group.written.push((waiter, revision)),
+            Err(error) => waiter.tell(Err(error)),
         }
     }
 
@@ -257,13 +269,13 @@ impl Writer {
             return;
         }
         if let Err(error) = self.append(&group) {
-            for (reply, _) in group.written {
+            for (waiter, _) in group.written {
                 let error = WriteError::Store {
                     message: error.to_string(),
                     hint: error.hint().to_owned(),
                     outcome_unknown: self.is_broken,
                 };
-                reply.send(Err(error)).ok();
+                waiter.tell(Err(error));
             }
             return;
         }
@@ -271,8 +283,8 @@ impl Writer {
         let (millis, changes) = (group.millis, std::mem::take(&mut group.changes));
         self.take(group);
         self.put_in_force(millis, &changes);
-        for (reply, revision) in written {
-            reply.send(Ok(revision)).ok();
+        for (waiter, revision) in written {
+            waiter.tell(Ok(revision));
         }
     }
 

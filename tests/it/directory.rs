@@ -2,6 +2,7 @@
 
 mod bytes;
 mod changes;
+mod crowded;
 mod drafts;
 mod endings;
 mod facts;
