@@ -18,6 +18,7 @@ pub mod error;
 pub mod fit;
 pub mod fitted;
 pub mod group;
+pub mod height;
 pub mod list;
 pub mod load;
 pub mod log;

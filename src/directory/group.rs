@@ -221,15 +221,7 @@ fn applied(
         };
         steps.push(operation);
         for step in steps {
-            let mut application = Application {
-                state,
-                types: check.snapshot.types(),
-                sequence,
-                changes: Vec::new(),
-            };
-            let outcome = application.apply(&step);
-            changes.append(&mut application.changes);
-            match outcome.and_then(|()| check.after(state, &step)) {
+            match apply_one(state, check, sequence, &step, &mut changes) {
                 Ok(()) => done.push(step),
                 Err(wrong) => faults.push(wrong.at(format!("operations[{at}]"))),
             }
@@ -240,4 +232,23 @@ fn applied(
     } else {
         Err(faults)
     }
+}
+
+fn apply_one(
+    state: &mut State,
+    check: &Check<'_>,
+    sequence: u64,
+    step: &Operation,
+    changes: &mut Vec<(Atom, Half)>,
+) -> Result<(), apply::Wrong> {
+    check.before(state, step)?;
+    let mut application = Application {
+        state,
+        types: check.snapshot.types(),
+        sequence,
+        changes: Vec::new(),
+    };
+    application.apply(step)?;
+    changes.append(&mut application.changes);
+    check.after(state, step)
 }

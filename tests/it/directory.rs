@@ -10,6 +10,7 @@ mod faulty;
 mod fitted;
 mod foreign;
 mod full;
+mod heights;
 mod isolation;
 pub mod killed;
 mod lists;
