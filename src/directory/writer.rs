@@ -64,6 +64,10 @@ const GROUP_BYTES: usize = 8 << 20;
 const SEED: &str = "deodar/seed";
 /// Without anything that ends, the thread looks up so often.
 const IDLE: Duration = Duration::from_mins(1);
+/// With something that ends, it looks at the time so often: the time may go
+/// forward at once, by a step or while the machine sleeps, and the thread's own
+/// waiting does not.
+const LOOK: Duration = Duration::from_secs(1);
 /// A snapshot that is due while another is being written is tried again so much
 /// later.
 const SNAPSHOT_RETRY: Duration = Duration::from_millis(50);
@@ -483,7 +487,7 @@ impl Writer {
             return RETRY;
         }
         let millis = next.saturating_mul(1000).saturating_sub(self.time.millis());
-        Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(IDLE)
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(LOOK)
     }
 
     fn is_snapshot_due(&self) -> bool {
