@@ -13,6 +13,7 @@ use cedar_policy_core::ast::Value;
 use smol_str::SmolStr;
 
 use super::apply::Wrong;
+use super::apply::anchor;
 use super::height;
 use super::operation::Operation;
 use super::operation::Patch;
@@ -20,9 +21,11 @@ use super::operation::PutLink;
 use super::state::State;
 use crate::engine::Snapshot;
 use crate::engine::conform;
+use crate::engine::footprint::Half;
 use crate::engine::named::Named;
 use crate::engine::named::Probe;
 use crate::engine::policy::Policy;
+use crate::engine::scope::Atom;
 use crate::engine::stored::Stored;
 use crate::engine::value::depth;
 
@@ -169,6 +172,27 @@ impl Check<'_> {
         self.snapshot
             .link(&link.id, &link.template, slots)
             .map_err(|fault| Wrong::new(fault.message, fault.hint))
+    }
+
+    /// Compiles the links that had no effect because this entity was not there,
+    /// and gives what changes with them.
+    pub fn link_again(&self, state: &mut State, uid: &EntityUID) -> Vec<(Atom, Half)> {
+        let ids = state.links_of(Probe::new(uid)).cloned().unwrap_or_default();
+        let mut changes = Vec::new();
+        for id in &ids {
+            if state.view.links().get(id).is_some() {
+                continue;
+            }
+            let Some(row) = state.link(id).cloned() else {
+                continue;
+            };
+            // One that still does not fit stays without effect.
+            if let Ok(policy) = self.link(state, &row.link) {
+                state.view.links_mut().put(Arc::new(policy));
+                changes.extend(anchor(&row.link));
+            }
+        }
+        changes
     }
 
     fn is_implicit(&self, uid: &EntityUID) -> bool {

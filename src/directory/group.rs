@@ -20,6 +20,7 @@ use super::revision::Revision;
 use super::state::Ending;
 use super::state::State;
 use crate::engine::footprint::Half;
+use crate::engine::named::Probe;
 use crate::engine::scope::Atom;
 
 /// Who removes what ends, in the log.
@@ -242,6 +243,10 @@ fn apply_one(
     changes: &mut Vec<(Atom, Half)>,
 ) -> Result<(), apply::Wrong> {
     check.before(state, step)?;
+    let appears = match step {
+        Operation::Put(put) if state.get(Probe::new(&put.uid)).is_none() => Some(&put.uid),
+        _ => None,
+    };
     let mut application = Application {
         state,
         types: check.snapshot.types(),
@@ -250,5 +255,9 @@ fn apply_one(
     };
     application.apply(step)?;
     changes.append(&mut application.changes);
-    check.after(state, step)
+    check.after(state, step)?;
+    if let Some(uid) = appears {
+        changes.extend(check.link_again(state, uid));
+    }
+    Ok(())
 }

@@ -366,6 +366,7 @@ impl Writer {
             caught_up.map_err(|message| store(message, "restore the directory from a copy"))?;
         if let Some(snapshot) = &self.snapshot {
             fit::link_all(&mut state, snapshot, &self.limits);
+            changes.append(&mut fit::relinked(&self.state, &state));
         }
         (self.state, self.head) = (state, head);
         self.is_broken = false;

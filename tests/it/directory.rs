@@ -14,6 +14,7 @@ mod heights;
 mod isolation;
 pub mod killed;
 mod lists;
+mod misfits;
 mod model;
 mod plain;
 mod recorded;
