@@ -1,5 +1,6 @@
 //! Transactions that become durable together, and in force together.
 
+use cedar_policy_core::ast::EntityUID;
 use smol_str::SmolStr;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
@@ -30,6 +31,9 @@ const ENDINGS_MAX: usize = 10_000;
 /// Operations of a transaction of the clock, so that the end of an entity with a
 /// million members is no larger than a transaction may be.
 const ENDING_OPERATIONS: usize = 10_000;
+/// Bytes of names in a transaction of the clock, unless one operation has more:
+/// each member that leaves says the name of what it leaves.
+const ENDING_BYTES: usize = 8 << 20;
 
 /// Who waits for a write.
 #[derive(Debug)]
@@ -176,11 +180,11 @@ impl Group {
             Ending::Membership(..) | Ending::Link(_) => Vec::new(),
         };
         steps.push(apply::removal(ending));
-        for operations in steps.chunks(ENDING_OPERATIONS) {
+        for operations in pieces(steps) {
             let draft = Draft {
                 actor: SmolStr::new_static(CLOCK),
                 preconditions: Vec::new(),
-                operations: operations.to_vec(),
+                operations,
             };
             self.apply(check, draft, None)?;
         }
@@ -260,4 +264,40 @@ fn apply_one(
         changes.extend(check.link_again(state, uid));
     }
     Ok(())
+}
+
+/// Steps in transactions, each of a size that the log takes.
+fn pieces(steps: Vec<Operation>) -> Vec<Vec<Operation>> {
+    let mut pieces = Vec::new();
+    let mut piece = Vec::new();
+    let mut bytes = 0;
+    for step in steps {
+        let length = names_len(&step);
+        let is_full = piece.len() >= ENDING_OPERATIONS || bytes + length > ENDING_BYTES;
+        if is_full && !piece.is_empty() {
+            pieces.push(std::mem::take(&mut piece));
+            bytes = 0;
+        }
+        bytes += length;
+        piece.push(step);
+    }
+    pieces.push(piece);
+    pieces
+}
+
+/// Bytes of the names in a step that ends something: it says nothing else.
+fn names_len(step: &Operation) -> usize {
+    let uid = |uid: &EntityUID| {
+        let id: &str = uid.eid().as_ref();
+        uid.entity_type().to_string().len() + id.len()
+    };
+    match step {
+        Operation::RemoveParent {
+            uid: member,
+            parent,
+        } => uid(member) + uid(parent),
+        Operation::Delete { uid: ended, .. } => uid(ended),
+        Operation::RemoveLink { id } => id.len(),
+        _ => 0,
+    }
 }
