@@ -40,6 +40,7 @@ use super::revision::Revision;
 use super::state::State;
 use super::time::Time;
 use super::tip::Shared;
+use super::tip::SnapshotTurn;
 use super::tip::Tip;
 use crate::engine::Snapshot;
 use crate::engine::View;
@@ -498,14 +499,18 @@ impl Writer {
     /// Snapshots are written by a thread of their own, from a state that no
     /// longer changes.
     fn snapshot_if_due(&mut self) {
-        if !self.is_snapshot_due() || self.is_broken || !self.shared.begin_snapshot() {
+        if !self.is_snapshot_due() || self.is_broken {
             return;
         }
+        let Some(turn) = SnapshotTurn::take(&self.shared) else {
+            return;
+        };
         self.tail = 0;
-        let (log, shared) = (Arc::clone(&self.log), Arc::clone(&self.shared));
-        let (state, head, keep) = (self.state.clone(), self.head, self.keep);
-        let counters = Arc::clone(&self.counters);
-        std::thread::spawn(move || {
+        let (log, state, head) = (Arc::clone(&self.log), self.state.clone(), self.head);
+        let (keep, counters) = (self.keep, Arc::clone(&self.counters));
+        let write = move || {
+            // Given back whatever happens: a panic must not be the last snapshot.
+            let _turn = turn;
             let kept = log
                 .put_snapshot(head, &mut dump::dump(&state))
                 .and_then(|()| log.trim(head.sequence.saturating_sub(keep.transactions)));
@@ -513,7 +518,10 @@ impl Writer {
                 Ok(()) => events::directory_snapshot(&counters, head.sequence),
                 Err(error) => events::directory_snapshot_failed(&counters, &error.to_string()),
             }
-            shared.end_snapshot();
-        });
+        };
+        let thread = std::thread::Builder::new().name("snapshot".to_owned());
+        if let Err(error) = thread.spawn(write) {
+            events::directory_snapshot_failed(&self.counters, &error.to_string());
+        }
     }
 }

@@ -30,6 +30,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
+use super::faulty::Fault;
+use super::faulty::Faulty;
 use super::site::POLICIES;
 use super::site::START;
 use super::site::draft;
@@ -210,4 +212,31 @@ fn a_step_of_the_clock_is_seen_soon() {
     };
     runtime.block_on(removed);
     assert_eq!(directory.tip().entity(&uid("User::guest")), None);
+}
+
+/// Found: a thread that panicked was taken to write its snapshot for ever. Seen to
+/// fail when the turn is given back after the work instead of when it is dropped.
+#[test]
+fn a_snapshot_that_panics_is_not_the_last() {
+    let log = Arc::new(Faulty::default());
+    let mut options = Options::default();
+    options.keep.snapshot_every = 1;
+    let directory = open(Arc::clone(&log) as Arc<_>, options, Box::new(|_, _| {}));
+    log.fail(Fault {
+        panics: 1,
+        ..Fault::default()
+    });
+    let runtime = runtime();
+    for name in ["a", "b"] {
+        let write = directory.write(draft(vec![user(name)]));
+        runtime.block_on(write).unwrap();
+    }
+    let kept = async {
+        while log.snapshot().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    runtime
+        .block_on(async { tokio::time::timeout(LIMIT, kept).await })
+        .unwrap();
 }
