@@ -18,6 +18,7 @@ pub mod error;
 pub mod fit;
 pub mod fitted;
 pub mod group;
+pub mod height;
 pub mod list;
 pub mod load;
 pub mod log;
@@ -38,6 +39,7 @@ use std::sync::mpsc::TrySendError;
 use std::time::Instant;
 
 use thiserror::Error;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 
 pub use load::load;
@@ -52,6 +54,7 @@ use error::ReadError;
 use error::WriteError;
 use fit::Activation;
 use fit::Misfits;
+use group::Waiter;
 use log::Embedded;
 use log::Head;
 use log::Log;
@@ -196,9 +199,25 @@ impl Directory {
     /// # Errors
     /// Everything that is wrong with it; nothing of it was applied then.
     pub async fn write(&self, draft: Draft) -> Result<Revision, WriteError> {
+        self.write_in(draft, None).await
+    }
+
+    /// As [`Directory::write`], with the room that the transaction takes in
+    /// memory: it is given back when the transaction is, also if this is dropped
+    /// before. A transaction that nobody waits for when its turn comes is not
+    /// applied.
+    ///
+    /// # Errors
+    /// As [`Directory::write`].
+    pub async fn write_in(
+        &self,
+        draft: Draft,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<Revision, WriteError> {
         let (reply, answer) = oneshot::channel();
         let _waiting = self.counters.waits();
-        let written = match self.commands.try_send(Command::Write(draft, reply)) {
+        let waiter = Waiter { reply, room };
+        let written = match self.commands.try_send(Command::Write(draft, waiter)) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(stopped())),
             Err(TrySendError::Full(_)) => Err(WriteError::Busy),
             Err(TrySendError::Disconnected(_)) => Err(stopped()),

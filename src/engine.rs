@@ -63,5 +63,6 @@ pub use explain::explain;
 pub use fault::Fault;
 pub use files::Files;
 pub use query::Query;
+pub use reach::ANCESTORS_MAX;
 pub use snapshot::Snapshot;
 pub use view::View;

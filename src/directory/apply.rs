@@ -272,13 +272,8 @@ impl Application<'_> {
         Ok(())
     }
 
-    /// Who can be matched by a link has what fills its slots among principal,
-    /// resource and their ancestors.
     fn note_link(&mut self, link: &PutLink) {
-        // One of the two is enough, and resources are named by fewer questions.
-        let anchor = link.resource.as_ref().or(link.principal.as_ref());
-        let atom = anchor.map(|uid| uid_atom(uid));
-        self.changes.extend(atom.map(|atom| (atom, Half::Place)));
+        self.changes.extend(anchor(link));
     }
 
     fn there(&self, uid: &EntityUID) -> Result<(Named, Arc<Stored>), Wrong> {
@@ -327,6 +322,14 @@ impl Application<'_> {
         }
         Ok(())
     }
+}
+
+/// What changes with a link: who can be matched by it has what fills its slots
+/// among principal, resource and their ancestors.
+pub fn anchor(link: &PutLink) -> Option<(Atom, Half)> {
+    // One of the two is enough, and resources are named by fewer questions.
+    let anchor = link.resource.as_ref().or(link.principal.as_ref());
+    anchor.map(|uid| (uid_atom(uid), Half::Place))
 }
 
 fn cycle(named: &Named, parents: &[Named], came_from: &BTreeMap<&Named, &Named>) -> Wrong {

@@ -13,15 +13,19 @@ use cedar_policy_core::ast::Value;
 use smol_str::SmolStr;
 
 use super::apply::Wrong;
+use super::apply::anchor;
+use super::height;
 use super::operation::Operation;
 use super::operation::Patch;
 use super::operation::PutLink;
 use super::state::State;
 use crate::engine::Snapshot;
 use crate::engine::conform;
+use crate::engine::footprint::Half;
 use crate::engine::named::Named;
 use crate::engine::named::Probe;
 use crate::engine::policy::Policy;
+use crate::engine::scope::Atom;
 use crate::engine::stored::Stored;
 use crate::engine::value::depth;
 
@@ -65,6 +69,30 @@ pub struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Looks at what an operation is about to do, as far as doing it could take
+    /// long.
+    ///
+    /// # Errors
+    /// When it would put an entity under too much.
+    pub fn before(&self, state: &State, operation: &Operation) -> Result<(), Wrong> {
+        let named = |uid: &Arc<EntityUID>| Named::new(Arc::clone(uid));
+        let (uid, parents) = match operation {
+            Operation::Put(put) => {
+                within(self.parents(put.parents.len()))?;
+                let parents = put.parents.iter().map(|parent| named(&parent.uid));
+                (&put.uid, parents.collect())
+            }
+            Operation::AddParent { uid, parent } => {
+                let stored = state.view.get(Probe::new(uid));
+                let mut parents = stored.map_or_else(Vec::new, |stored| stored.parents.to_vec());
+                parents.push(named(&parent.uid));
+                (uid, parents)
+            }
+            _ => return Ok(()),
+        };
+        height::check(state, uid, &parents, self.limits.depth_max)
+    }
+
     /// Looks at what an operation left behind. A link is compiled here and
     /// filed in the view.
     ///
@@ -79,15 +107,13 @@ impl Check<'_> {
                 let stored = Self::stored(state, &put.uid)?;
                 self.sizes(&stored, put.attributes.len(), put.tags.len())?;
                 self.values(put.attributes.values().chain(put.tags.values()))?;
-                self.entity(&put.uid, &put.attributes, &put.tags, &stored.parents)?;
-                self.height(state, &put.uid, &stored.parents)
+                self.entity(&put.uid, &put.attributes, &put.tags, &stored.parents)
             }
             Operation::Patch(patch) => self.patched(state, patch),
             Operation::AddParent { uid, parent } => {
                 self.id(&parent.uid)?;
                 let stored = Self::stored(state, uid)?;
-                self.whole(uid, &stored)?;
-                self.height(state, uid, &stored.parents)
+                self.whole(uid, &stored)
             }
             Operation::PutLink(link) => {
                 let policy = self.link(state, link)?;
@@ -148,6 +174,27 @@ impl Check<'_> {
             .map_err(|fault| Wrong::new(fault.message, fault.hint))
     }
 
+    /// Compiles the links that had no effect because this entity was not there,
+    /// and gives what changes with them.
+    pub fn link_again(&self, state: &mut State, uid: &EntityUID) -> Vec<(Atom, Half)> {
+        let ids = state.links_of(Probe::new(uid)).cloned().unwrap_or_default();
+        let mut changes = Vec::new();
+        for id in &ids {
+            if state.view.links().get(id).is_some() {
+                continue;
+            }
+            let Some(row) = state.link(id).cloned() else {
+                continue;
+            };
+            // One that still does not fit stays without effect.
+            if let Ok(policy) = self.link(state, &row.link) {
+                state.view.links_mut().put(Arc::new(policy));
+                changes.extend(anchor(&row.link));
+            }
+        }
+        changes
+    }
+
     fn is_implicit(&self, uid: &EntityUID) -> bool {
         let implicit = &self.snapshot.manifest().implicit_types;
         implicit.contains(uid.entity_type())
@@ -197,32 +244,35 @@ impl Check<'_> {
     fn sizes(&self, stored: &Stored, attributes: usize, tags: usize) -> Result<(), Wrong> {
         let limits = self.limits;
         let counts = [
-            (
-                stored.packed_len(),
-                limits.bytes_max,
-                "bytes",
-                "entity_bytes_max",
-            ),
-            (
-                attributes,
-                limits.attributes_max,
-                "attributes",
-                "attributes_max",
-            ),
-            (tags, limits.tags_max, "tags", "tags_max"),
-            (
-                stored.parents.len(),
-                limits.parents_max,
-                "parents",
-                "parents_max",
-            ),
+            Size {
+                count: stored.packed_len(),
+                max: limits.bytes_max,
+                what: "bytes",
+                key: "entity_bytes_max",
+            },
+            Size {
+                count: attributes,
+                max: limits.attributes_max,
+                what: "attributes",
+                key: "attributes_max",
+            },
+            Size {
+                count: tags,
+                max: limits.tags_max,
+                what: "tags",
+                key: "tags_max",
+            },
+            self.parents(stored.parents.len()),
         ];
-        match counts.into_iter().find(|(count, max, _, _)| count > max) {
-            None => Ok(()),
-            Some((count, max, what, key)) => Err(Wrong::new(
-                format!("has {count} {what}, more than {max}"),
-                format!("store less in one entity, or raise `directory.{key}`"),
-            )),
+        counts.into_iter().try_for_each(within)
+    }
+
+    fn parents(&self, count: usize) -> Size {
+        Size {
+            count,
+            max: self.limits.parents_max,
+            what: "parents",
+            key: "parents_max",
         }
     }
 
@@ -283,34 +333,29 @@ impl Check<'_> {
         conform::entity(schema.validator(), &entity)
             .map_err(|misfit| Wrong::new(misfit.to_string(), "see the entity type in the schema"))
     }
+}
 
-    /// How many levels are above an entity; what is below it is not looked at,
-    /// since a group may have a million members. Decisions have a limit of their
-    /// own on ancestors.
-    fn height(&self, state: &State, uid: &EntityUID, parents: &[Named]) -> Result<(), Wrong> {
-        let max = self.limits.depth_max;
-        let mut level: Vec<&Named> = parents.iter().collect();
-        for _ in 0..max {
-            let mut next: Vec<&Named> = Vec::new();
-            for named in &level {
-                let stored = state.view.get(named.probe());
-                for parent in stored.map_or(&[][..], |stored| &stored.parents) {
-                    if !next.contains(&parent) {
-                        next.push(parent);
-                    }
-                }
-            }
-            if next.is_empty() {
-                return Ok(());
-            }
-            level = next;
-        }
-        if level.is_empty() {
-            return Ok(());
-        }
-        Err(Wrong::new(
-            format!("`{uid}` has more than {max} levels of ancestors"),
-            "make the groups flatter, or raise `directory.depth_max`",
-        ))
+/// How much of something an entity has.
+#[derive(Clone, Copy)]
+struct Size {
+    count: usize,
+    max: usize,
+    what: &'static str,
+    key: &'static str,
+}
+
+fn within(size: Size) -> Result<(), Wrong> {
+    let Size {
+        count,
+        max,
+        what,
+        key,
+    } = size;
+    if count <= max {
+        return Ok(());
     }
+    Err(Wrong::new(
+        format!("has {count} {what}, more than {max}"),
+        format!("store less in one entity, or raise `directory.{key}`"),
+    ))
 }

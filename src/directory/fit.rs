@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::apply::anchor;
 use super::check::Check;
 use super::check::EntityLimits;
 use super::error::WriteError;
@@ -11,7 +12,9 @@ use super::state::State;
 use crate::engine::Fault;
 use crate::engine::Snapshot;
 use crate::engine::View;
+use crate::engine::footprint::Half;
 use crate::engine::links::Links;
+use crate::engine::scope::Atom;
 
 /// So many misfits are named; the rest are counted.
 const NAMED_MAX: usize = 20;
@@ -170,4 +173,17 @@ pub fn link_all(state: &mut State, snapshot: &Snapshot, limits: &EntityLimits) -
     }
     *state.view.links_mut() = links;
     misfits
+}
+
+/// What changes when links have an effect in one of two states and not in the
+/// other.
+pub fn relinked(before: &State, after: &State) -> Vec<(Atom, Half)> {
+    let only = |here: &State, there: &State| -> Vec<(Atom, Half)> {
+        let links = here.view.links().iter().map(|link| &link.info.id);
+        let lone = links.filter(|id| there.view.links().get(id).is_none());
+        lone.filter_map(|id| anchor(&here.link(id)?.link)).collect()
+    };
+    let mut changes = only(before, after);
+    changes.append(&mut only(after, before));
+    changes
 }

@@ -1,6 +1,8 @@
 //! Transactions that become durable together, and in force together.
 
+use cedar_policy_core::ast::EntityUID;
 use smol_str::SmolStr;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 
 use super::apply;
@@ -19,6 +21,7 @@ use super::revision::Revision;
 use super::state::Ending;
 use super::state::State;
 use crate::engine::footprint::Half;
+use crate::engine::named::Probe;
 use crate::engine::scope::Atom;
 
 /// Who removes what ends, in the log.
@@ -28,9 +31,33 @@ const ENDINGS_MAX: usize = 10_000;
 /// Operations of a transaction of the clock, so that the end of an entity with a
 /// million members is no larger than a transaction may be.
 const ENDING_OPERATIONS: usize = 10_000;
+/// Bytes of names in a transaction of the clock, unless one operation has more:
+/// each member that leaves says the name of what it leaves.
+const ENDING_BYTES: usize = 8 << 20;
 
-/// Where the answer to a write goes.
-pub type Reply = oneshot::Sender<Result<Revision, WriteError>>;
+/// Who waits for a write.
+#[derive(Debug)]
+pub struct Waiter {
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<Revision, WriteError>>,
+    /// The memory that the write may take, given back when it is answered: not
+    /// when the caller has gone, since the write is here still.
+    pub room: Option<OwnedSemaphorePermit>,
+}
+
+impl Waiter {
+    /// Whether nobody waits any more.
+    pub fn has_gone(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    /// Answers, if somebody still waits.
+    pub fn tell(self, outcome: Result<Revision, WriteError>) {
+        // First the room, so that who is told finds it.
+        drop(self.room);
+        self.reply.send(outcome).ok();
+    }
+}
 
 /// A group of transactions on its way to the log.
 pub struct Group {
@@ -49,7 +76,7 @@ pub struct Group {
     /// What they change: what the decision cache has to be told.
     pub changes: Vec<(Atom, Half)>,
     /// Who waits for them.
-    pub written: Vec<(Reply, Revision)>,
+    pub written: Vec<(Waiter, Revision)>,
 }
 
 impl std::fmt::Debug for Group {
@@ -153,11 +180,11 @@ impl Group {
             Ending::Membership(..) | Ending::Link(_) => Vec::new(),
         };
         steps.push(apply::removal(ending));
-        for operations in steps.chunks(ENDING_OPERATIONS) {
+        for operations in pieces(steps) {
             let draft = Draft {
                 actor: SmolStr::new_static(CLOCK),
                 preconditions: Vec::new(),
-                operations: operations.to_vec(),
+                operations,
             };
             self.apply(check, draft, None)?;
         }
@@ -199,15 +226,7 @@ fn applied(
         };
         steps.push(operation);
         for step in steps {
-            let mut application = Application {
-                state,
-                types: check.snapshot.types(),
-                sequence,
-                changes: Vec::new(),
-            };
-            let outcome = application.apply(&step);
-            changes.append(&mut application.changes);
-            match outcome.and_then(|()| check.after(state, &step)) {
+            match apply_one(state, check, sequence, &step, &mut changes) {
                 Ok(()) => done.push(step),
                 Err(wrong) => faults.push(wrong.at(format!("operations[{at}]"))),
             }
@@ -217,5 +236,68 @@ fn applied(
         Ok((done, changes))
     } else {
         Err(faults)
+    }
+}
+
+fn apply_one(
+    state: &mut State,
+    check: &Check<'_>,
+    sequence: u64,
+    step: &Operation,
+    changes: &mut Vec<(Atom, Half)>,
+) -> Result<(), apply::Wrong> {
+    check.before(state, step)?;
+    let appears = match step {
+        Operation::Put(put) if state.get(Probe::new(&put.uid)).is_none() => Some(&put.uid),
+        _ => None,
+    };
+    let mut application = Application {
+        state,
+        types: check.snapshot.types(),
+        sequence,
+        changes: Vec::new(),
+    };
+    application.apply(step)?;
+    changes.append(&mut application.changes);
+    check.after(state, step)?;
+    if let Some(uid) = appears {
+        changes.extend(check.link_again(state, uid));
+    }
+    Ok(())
+}
+
+/// Steps in transactions, each of a size that the log takes.
+fn pieces(steps: Vec<Operation>) -> Vec<Vec<Operation>> {
+    let mut pieces = Vec::new();
+    let mut piece = Vec::new();
+    let mut bytes = 0;
+    for step in steps {
+        let length = names_len(&step);
+        let is_full = piece.len() >= ENDING_OPERATIONS || bytes + length > ENDING_BYTES;
+        if is_full && !piece.is_empty() {
+            pieces.push(std::mem::take(&mut piece));
+            bytes = 0;
+        }
+        bytes += length;
+        piece.push(step);
+    }
+    pieces.push(piece);
+    pieces
+}
+
+/// Bytes of the names in a step that ends something: it says nothing else.
+fn names_len(step: &Operation) -> usize {
+    let uid = |uid: &EntityUID| {
+        let id: &str = uid.eid().as_ref();
+        uid.entity_type().to_string().len() + id.len()
+    };
+    match step {
+        Operation::RemoveParent {
+            uid: member,
+            parent,
+        } => uid(member) + uid(parent),
+        Operation::Delete { uid: ended, .. } => uid(ended),
+        Operation::RemoveLink { id } => id.len(),
+        _ => 0,
     }
 }

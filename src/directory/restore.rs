@@ -8,13 +8,14 @@
 //!                          └─ in batches ──> order, members, endings
 //! ```
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 
-use rustc_hash::FxHashMap;
+use foldhash::fast::RandomState;
 
 use super::codec;
 use super::dump::ENTITY;
@@ -48,7 +49,7 @@ pub fn restore(
     let mut reading = Reading {
         types,
         view: View::empty(""),
-        parents: FxHashMap::default(),
+        parents: HashMap::default(),
         links: Vec::new(),
     };
     let indexes = std::thread::scope(|scope| {
@@ -91,8 +92,8 @@ struct Reading<'a> {
     types: &'a Types,
     view: View,
     /// Those with members, by the bytes of their uid: the one name that is shared
-    /// by all who name them.
-    parents: FxHashMap<Box<[u8]>, Named>,
+    /// by all who name them. Keyed at random: callers chose the names.
+    parents: HashMap<Box<[u8]>, Named, RandomState>,
     links: Vec<LinkRow>,
 }
 

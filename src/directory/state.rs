@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use imbl::GenericHashMap;
 use imbl::OrdMap;
 use imbl::OrdSet;
 use imbl::shared_ptr::DefaultSharedPtr;
-use rustc_hash::FxBuildHasher;
 use smol_str::SmolStr;
 
 use super::operation::PutLink;
@@ -41,8 +41,9 @@ pub struct LinkRow {
 }
 
 type ByName<T> = GenericHashMap<Named, T, BuildAtomHasher, DefaultSharedPtr>;
+/// Keyed at random: callers choose the values, and must not make them collide.
 type ByAttribute =
-    GenericHashMap<(SmolStr, Box<[u8]>), OrdSet<Named>, FxBuildHasher, DefaultSharedPtr>;
+    GenericHashMap<(SmolStr, Box<[u8]>), OrdSet<Named>, RandomState, DefaultSharedPtr>;
 
 /// What finds entities other than by their own name.
 #[derive(Debug, Clone, Default)]

@@ -117,14 +117,23 @@ impl Shared {
         drop(recent);
         self.heads.send_replace(revision);
     }
+}
 
-    /// Whether a snapshot may begin: one at a time.
-    pub(super) fn begin_snapshot(&self) -> bool {
-        !self.snapshotting.swap(true, Ordering::AcqRel)
+/// The turn of who writes a snapshot: one at a time. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct SnapshotTurn(Arc<Shared>);
+
+impl SnapshotTurn {
+    /// Takes the turn, unless somebody has it.
+    pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let is_free = !shared.snapshotting.swap(true, Ordering::AcqRel);
+        is_free.then(|| Self(Arc::clone(shared)))
     }
+}
 
-    pub(super) fn end_snapshot(&self) {
-        self.snapshotting.store(false, Ordering::Release);
+impl Drop for SnapshotTurn {
+    fn drop(&mut self) {
+        self.0.snapshotting.store(false, Ordering::Release);
     }
 }
 

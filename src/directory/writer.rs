@@ -28,7 +28,7 @@ use super::fit::Misfits;
 use super::fitted;
 use super::fitted::Fitted;
 use super::group::Group;
-use super::group::Reply;
+use super::group::Waiter;
 use super::log::Head;
 use super::log::Log;
 use super::log::LogError;
@@ -40,6 +40,7 @@ use super::revision::Revision;
 use super::state::State;
 use super::time::Time;
 use super::tip::Shared;
+use super::tip::SnapshotTurn;
 use super::tip::Tip;
 use crate::engine::Snapshot;
 use crate::engine::View;
@@ -52,14 +53,22 @@ use crate::telemetry::metrics::directory::DirectoryCounters;
 /// marked first.
 pub type Publish = Box<dyn Fn(View, &[(Atom, Half)]) + Send>;
 
-/// So many writes are made durable together at the most.
+/// A group is closed when so many commands were looked at, whatever came of
+/// them: what is refused must not keep what is accepted from the log.
 const GROUP_MAX: usize = 1024;
+/// A group is closed when so many operations and preconditions were looked at:
+/// two of the largest writes.
+const GROUP_WORK: usize = 20_000;
 /// A group is closed when its transactions have so many bytes.
 const GROUP_BYTES: usize = 8 << 20;
 /// Who writes the first entities of a new directory, in the log.
 const SEED: &str = "deodar/seed";
 /// Without anything that ends, the thread looks up so often.
 const IDLE: Duration = Duration::from_mins(1);
+/// With something that ends, it looks at the time so often: the time may go
+/// forward at once, by a step or while the machine sleeps, and the thread's own
+/// waiting does not.
+const LOOK: Duration = Duration::from_secs(1);
 /// A snapshot that is due while another is being written is tried again so much
 /// later.
 const SNAPSHOT_RETRY: Duration = Duration::from_millis(50);
@@ -69,8 +78,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Apply a transaction.
-    Write(Draft, Reply),
+    /// Apply a transaction, unless nobody waits for it any more by then.
+    Write(Draft, Waiter),
     /// Fit new policies to the state and put them in force.
     Activate(Activation, oneshot::Sender<Result<Misfits, Misfits>>),
     /// Look at the time.
@@ -185,9 +194,13 @@ impl Writer {
     fn serve(&mut self, first: Command, commands: &Receiver<Command>) {
         let mut next = Some(first);
         let mut group = self.group();
+        let (mut commands_left, mut work) = (GROUP_MAX, 0);
         while let Some(command) = next.take() {
             match command {
-                Command::Write(draft, reply) => self.add(&mut group, draft, reply),
+                Command::Write(draft, waiter) => {
+                    work += draft.operations.len() + draft.preconditions.len();
+                    self.add(&mut group, draft, waiter);
+                }
                 Command::Activate(activation, reply) => {
                     self.commit(std::mem::replace(&mut group, self.group()));
                     reply.send(self.activate(activation)).ok();
@@ -200,7 +213,8 @@ impl Writer {
                     group = self.group();
                 }
             }
-            if group.bodies.len() < GROUP_MAX && group.bytes < GROUP_BYTES {
+            commands_left -= 1;
+            if commands_left > 0 && work < GROUP_WORK && group.bytes < GROUP_BYTES {
                 next = commands.try_recv().ok();
             }
         }
@@ -231,7 +245,12 @@ impl Writer {
         })
     }
 
-    fn add(&mut self, group: &mut Group, draft: Draft, reply: Reply) {
+    fn add(&mut self, group: &mut Group, draft: Draft, waiter: Waiter) {
+        // Nobody was told that it is done, nor will be: a caller whose deadline
+        // passed tries again, and who is served late must not make others late.
+        if waiter.has_gone() {
+            return;
+        }
         let mended = if self.is_broken {
             self.mend(group)
         } else {
@@ -242,10 +261,8 @@ impl Writer {
             group.apply(&check, draft, Some(self.operations_max))
         });
         match applied {
-            Ok(revision) => group.written.push((reply, revision)),
-            Err(error) => {
-                reply.send(Err(error)).ok();
-            }
+            Ok(revision) => group.written.push((waiter, revision)),
+            Err(error) => waiter.tell(Err(error)),
         }
     }
 
@@ -257,13 +274,13 @@ impl Writer {
             return;
         }
         if let Err(error) = self.append(&group) {
-            for (reply, _) in group.written {
+            for (waiter, _) in group.written {
                 let error = WriteError::Store {
                     message: error.to_string(),
                     hint: error.hint().to_owned(),
                     outcome_unknown: self.is_broken,
                 };
-                reply.send(Err(error)).ok();
+                waiter.tell(Err(error));
             }
             return;
         }
@@ -271,8 +288,8 @@ impl Writer {
         let (millis, changes) = (group.millis, std::mem::take(&mut group.changes));
         self.take(group);
         self.put_in_force(millis, &changes);
-        for (reply, revision) in written {
-            reply.send(Ok(revision)).ok();
+        for (waiter, revision) in written {
+            waiter.tell(Ok(revision));
         }
     }
 
@@ -350,6 +367,7 @@ impl Writer {
             caught_up.map_err(|message| store(message, "restore the directory from a copy"))?;
         if let Some(snapshot) = &self.snapshot {
             fit::link_all(&mut state, snapshot, &self.limits);
+            changes.append(&mut fit::relinked(&self.state, &state));
         }
         (self.state, self.head) = (state, head);
         self.is_broken = false;
@@ -471,7 +489,7 @@ impl Writer {
             return RETRY;
         }
         let millis = next.saturating_mul(1000).saturating_sub(self.time.millis());
-        Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(IDLE)
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(LOOK)
     }
 
     fn is_snapshot_due(&self) -> bool {
@@ -481,14 +499,18 @@ impl Writer {
     /// Snapshots are written by a thread of their own, from a state that no
     /// longer changes.
     fn snapshot_if_due(&mut self) {
-        if !self.is_snapshot_due() || self.is_broken || !self.shared.begin_snapshot() {
+        if !self.is_snapshot_due() || self.is_broken {
             return;
         }
+        let Some(turn) = SnapshotTurn::take(&self.shared) else {
+            return;
+        };
         self.tail = 0;
-        let (log, shared) = (Arc::clone(&self.log), Arc::clone(&self.shared));
-        let (state, head, keep) = (self.state.clone(), self.head, self.keep);
-        let counters = Arc::clone(&self.counters);
-        std::thread::spawn(move || {
+        let (log, state, head) = (Arc::clone(&self.log), self.state.clone(), self.head);
+        let (keep, counters) = (self.keep, Arc::clone(&self.counters));
+        let write = move || {
+            // Given back whatever happens: a panic must not be the last snapshot.
+            let _turn = turn;
             let kept = log
                 .put_snapshot(head, &mut dump::dump(&state))
                 .and_then(|()| log.trim(head.sequence.saturating_sub(keep.transactions)));
@@ -496,7 +518,10 @@ impl Writer {
                 Ok(()) => events::directory_snapshot(&counters, head.sequence),
                 Err(error) => events::directory_snapshot_failed(&counters, &error.to_string()),
             }
-            shared.end_snapshot();
-        });
+        };
+        let thread = std::thread::Builder::new().name("snapshot".to_owned());
+        if let Err(error) = thread.spawn(write) {
+            events::directory_snapshot_failed(&self.counters, &error.to_string());
+        }
     }
 }

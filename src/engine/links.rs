@@ -5,6 +5,7 @@
 //! slot, or under the principal when its template has no `?resource`. A crowd
 //! under one resource is told apart by what the links demand of the principal.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::GenericHashMap;
@@ -100,6 +101,13 @@ impl Links {
     /// All links, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Policy> {
         self.all.values().map(|link| &**link)
+    }
+
+    /// The links after an id, by id; all without one.
+    pub fn after<'a>(&'a self, id: Option<&str>) -> impl Iterator<Item = &'a Policy> + use<'a> {
+        let start = id.map_or(Bound::Unbounded, |id| Bound::Excluded(SmolStr::new(id)));
+        let links = self.all.range((start, Bound::Unbounded));
+        links.map(|(_, link)| &**link)
     }
 
     /// The link of this id.

@@ -18,7 +18,7 @@ use super::stored::Stored;
 use super::view::View;
 
 /// An entity with more ancestors than this is not decided about.
-const ANCESTORS_MAX: usize = 4096;
+pub const ANCESTORS_MAX: usize = 4096;
 /// Fewer are looked through one by one.
 const FEW: usize = 24;
 

@@ -216,7 +216,8 @@ impl<'a, 'f> Slice<'a, 'f> {
             } else {
                 SmallVec::new()
             };
-            are_kept &= matches!(taken.source, Source::Stored(stored) if warm::keeps(stored));
+            are_kept &=
+                matches!(taken.source, Source::Stored(stored) if warm::keeps(stored, &ancestors));
             gathered.push(match taken.source {
                 Source::Stored(stored) => self.warm(&named, stored, &ancestors)?,
                 Source::Carried(carried) => Arc::new(carried.entity(&named, &ancestors)),

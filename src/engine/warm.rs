@@ -30,6 +30,8 @@ const TOGETHER_MAX: usize = 16;
 /// Entities with more packed bytes are made each time: some of them would fill
 /// the memory.
 const BYTES_MAX: usize = 4096;
+/// As entities with more ancestors are: each has a copy of all of them.
+const ANCESTORS_MAX: usize = 64;
 
 /// An entity with what it was made of.
 struct Warm {
@@ -66,7 +68,7 @@ pub(super) fn entity(
     ancestors: &[&Named],
     types: &Types,
 ) -> Result<Arc<Entity>, Damaged> {
-    if !keeps(stored) {
+    if !keeps(stored, ancestors) {
         return make(named, stored, ancestors, types);
     }
     let pair = named.atom().wrapping_add(u64::from(ancestors.is_empty())) % PAIRS;
@@ -93,9 +95,9 @@ pub(super) fn entity(
     })
 }
 
-/// Whether an entity may be kept.
-pub(super) fn keeps(stored: &Stored) -> bool {
-    stored.packed_len() <= BYTES_MAX
+/// Whether an entity with these ancestors may be kept.
+pub(super) fn keeps(stored: &Stored, ancestors: &[&Named]) -> bool {
+    stored.packed_len() <= BYTES_MAX && ancestors.len() <= ANCESTORS_MAX
 }
 
 /// All of these together, as Cedar's evaluator takes them; their ancestors are
@@ -165,4 +167,50 @@ fn make(
         HashSet::new(),
         tags.into_iter().map(whole),
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use cedar_policy_core::ast::Eid;
+    use cedar_policy_core::ast::EntityType;
+    use cedar_policy_core::ast::EntityUID;
+
+    use super::ANCESTORS_MAX;
+    use super::entity;
+    use crate::engine::named::Named;
+    use crate::engine::packed::Types;
+    use crate::engine::stored::Ends;
+    use crate::engine::stored::Stored;
+
+    fn named(id: &str) -> Named {
+        let entity_type = EntityType::from_normalized_str("Group").unwrap();
+        let uid = EntityUID::from_components(entity_type, Eid::new(id), None);
+        Named::new(Arc::new(uid))
+    }
+
+    /// Found: a thread could keep a thousand entities with four thousand ancestors
+    /// each. Seen to fail when ancestors are not counted.
+    #[test]
+    fn entities_with_many_ancestors_are_not_kept() {
+        let named_groups: Vec<_> = (0..=ANCESTORS_MAX).map(|n| named(&n.to_string())).collect();
+        let groups: Vec<_> = named_groups.iter().collect();
+        for (count, is_kept) in [(0, true), (ANCESTORS_MAX, true), (ANCESTORS_MAX + 1, false)] {
+            let name = named("member");
+            let nothing = BTreeMap::new();
+            let stored = Stored::new(
+                name.clone(),
+                1,
+                Vec::new(),
+                Ends::default(),
+                &nothing,
+                &BTreeMap::new(),
+            );
+            let stored = Arc::new(stored);
+            let make = || entity(&name, &stored, &groups[..count], &Types::default()).unwrap();
+            assert_eq!(Arc::ptr_eq(&make(), &make()), is_kept, "{count}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod changes;
+mod crowded;
 mod drafts;
 mod endings;
 mod facts;
@@ -9,9 +10,11 @@ mod faulty;
 mod fitted;
 mod foreign;
 mod full;
+mod heights;
 mod isolation;
 mod killed;
 mod lists;
+mod misfits;
 mod model;
 mod plain;
 mod recorded;

@@ -125,9 +125,9 @@ impl Tail {
             }
             tokio::select! {
                 biased;
-                over = outlet.over() => return outlet.end(over).await,
+                over = outlet.over() => return outlet.end(over),
                 changed = self.durable.changed() => if changed.is_err() {
-                    return outlet.leave().await;
+                    return outlet.leave();
                 },
                 _ = beats.tick() => is_due = true,
             }
@@ -145,13 +145,13 @@ impl Tail {
         let read = move || place.read(durable, &filter);
         let (place, found, fault) = match self.room.run(read).await {
             Ok(read) => read,
-            Err(lost) => return Err(outlet.end(Status::from(lost)).await),
+            Err(lost) => return Err(outlet.end(Status::from(lost))),
         };
         for line in found {
             outlet.send(message(Event::Record(record(line)))).await?;
         }
         if let Some(error) = fault {
-            return Err(outlet.end(unreadable(&error)).await);
+            return Err(outlet.end(unreadable(&error)));
         }
         if place.looked_at == before {
             tokio::time::sleep(PAUSE).await;

@@ -111,17 +111,18 @@ impl Directories {
         store(&request.store)?;
         self.lists.sweep(Instant::now());
         let bytes = request.encoded_len();
-        // Until it is applied: what waits has its size in memory.
-        let _room = self.room.of_write(bytes).map_err(Refusal::Write)?;
+        // Until it is applied: what waits has its size in memory, also when the
+        // caller has gone. So the room goes wherever the write goes.
+        let room = self.room.of_write(bytes).map_err(Refusal::Write)?;
         let actor = caller(extensions).to_string();
-        let draft = if bytes < LONG_WRITE_BYTES {
-            self.draft(actor, request)
+        let (draft, room) = if bytes < LONG_WRITE_BYTES {
+            (self.draft(actor, request), room)
         } else {
             let service = self.clone();
-            let draft = move || service.draft(actor, request);
+            let draft = move || (service.draft(actor, request), room);
             self.room.run(draft).await?
         };
-        let revision = self.directory.write(draft?).await;
+        let revision = self.directory.write_in(draft?, Some(room)).await;
         Ok(v1::WriteResponse {
             revision: revision.map_err(Refusal::Write)?.to_string(),
         })

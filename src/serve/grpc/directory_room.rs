@@ -16,7 +16,7 @@ const UNIT: usize = 1024;
 pub(super) struct Room {
     writes: Arc<Semaphore>,
     writes_max: u32,
-    threads: Semaphore,
+    threads: Arc<Semaphore>,
 }
 
 impl Room {
@@ -27,7 +27,7 @@ impl Room {
         Self {
             writes: Arc::new(Semaphore::new(writes_max as usize)),
             writes_max,
-            threads: Semaphore::new(threads),
+            threads: Arc::new(Semaphore::new(threads)),
         }
     }
 
@@ -44,7 +44,9 @@ impl Room {
     }
 
     /// Does work that may take milliseconds on a thread where no decision waits
-    /// behind it; as many at a time as there are cores.
+    /// behind it; as many at a time as there are cores. Work that has begun goes
+    /// on to its end, and keeps its place until then, also when nobody waits for
+    /// it any more.
     ///
     /// # Errors
     /// [`Refusal::Lost`] when the work panicked, or the server ends.
@@ -52,8 +54,13 @@ impl Room {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let _seat = self.threads.acquire().await.map_err(|_| Refusal::Lost)?;
-        let done = tokio::task::spawn_blocking(work).await;
+        let seat = Arc::clone(&self.threads).acquire_owned().await;
+        let seat = seat.map_err(|_| Refusal::Lost)?;
+        let seated = move || {
+            let _seat = seat;
+            work()
+        };
+        let done = tokio::task::spawn_blocking(seated).await;
         done.map_err(|_| Refusal::Lost)
     }
 }
@@ -76,6 +83,30 @@ mod tests {
         assert_eq!(room.of_write(1).unwrap_err(), WriteError::Busy);
         drop(large);
         drop(room.of_write(4096).unwrap());
+    }
+
+    /// Seen to fail when the place belongs to who waits, not to the work.
+    #[tokio::test]
+    async fn work_keeps_its_place_when_its_caller_goes() {
+        let room = Room::new(0);
+        let all = room.threads.available_permits();
+        let (began, has_begun) = tokio::sync::oneshot::channel();
+        let (let_end, may_end) = std::sync::mpsc::channel::<()>();
+        let work = move || {
+            began.send(()).unwrap();
+            may_end.recv().unwrap_err();
+        };
+        let mut call = Box::pin(room.run(work));
+        tokio::select! {
+            _ = &mut call => panic!("it ended"),
+            begun = has_begun => begun.unwrap(),
+        }
+        drop(call);
+        assert_eq!(room.threads.available_permits(), all - 1);
+        drop(let_end);
+        // The work ends, and so does its place.
+        let all = u32::try_from(all).unwrap();
+        drop(room.threads.acquire_many(all).await.unwrap());
     }
 
     #[tokio::test]

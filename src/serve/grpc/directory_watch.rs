@@ -76,9 +76,9 @@ impl Watch {
             } else {
                 tokio::select! {
                     biased;
-                    over = outlet.over() => return outlet.end(over).await,
+                    over = outlet.over() => return outlet.end(over),
                     changed = heads.changed() => if changed.is_err() {
-                        return outlet.leave().await;
+                        return outlet.leave();
                     },
                     _ = beats.tick() => is_due = true,
                 }
@@ -98,10 +98,10 @@ impl Watch {
             Ok(Ok(transactions)) => transactions,
             Ok(Err(error)) => {
                 let status = Status::from(Refusal::Log(error));
-                return Err(outlet.end(status).await);
+                return Err(outlet.end(status));
             }
             // The runtime ends.
-            Err(_) => return Err(outlet.leave().await),
+            Err(_) => return Err(outlet.leave()),
         };
         if transactions.is_empty() {
             // The head was told before the log has it: not to be asked in a loop.

@@ -79,9 +79,9 @@ impl HealthOfServices {
             tokio::select! {
                 biased;
                 changed = self.readiness.phase.changed() => if changed.is_err() {
-                    return outlet.leave().await;
+                    return outlet.leave();
                 },
-                over = outlet.over() => return outlet.end(over).await,
+                over = outlet.over() => return outlet.end(over),
                 _ = looks.tick() => {}
             }
         }

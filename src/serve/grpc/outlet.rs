@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::Instant;
 use tokio::time::Interval;
 use tokio::time::MissedTickBehavior;
@@ -27,6 +28,9 @@ pub(super) struct Over;
 /// The way out of one stream.
 pub(super) struct Outlet<T> {
     into: mpsc::Sender<Sent<T>>,
+    /// Room for why the stream ends: telling it waits for nobody, so that a
+    /// caller who reads nothing keeps nothing of ours.
+    last: Option<OwnedPermit<Sent<T>>>,
     ending: Pin<Box<dyn Future<Output = Status> + Send>>,
     leaving: &'static str,
 }
@@ -39,8 +43,10 @@ impl<T> Outlet<T> {
         deadline: Option<Deadline>,
         leaving: &'static str,
     ) -> (Self, mpsc::Receiver<Sent<T>>) {
-        let (into, from) = mpsc::channel(WAITING_MAX);
+        let (into, from) = mpsc::channel(WAITING_MAX + 1);
         let outlet = Self {
+            // There is room: nothing was sent yet.
+            last: into.clone().try_reserve_owned().ok(),
             into,
             ending: Box::pin(ending(phase, deadline, leaving)),
             leaving,
@@ -53,17 +59,20 @@ impl<T> Outlet<T> {
     /// # Errors
     /// When the stream is over by then.
     pub(super) async fn send(&mut self, message: T) -> Result<(), Over> {
-        tokio::select! {
+        let why = tokio::select! {
             biased;
-            room = self.into.reserve() => match room {
-                Ok(room) => {
-                    room.send(Ok(message));
-                    Ok(())
-                }
-                Err(_) => Err(Over),
-            },
-            status = &mut self.ending => Err(tell(&self.into, status).await),
-        }
+            room = self.into.reserve() => {
+                return match room {
+                    Ok(room) => {
+                        room.send(Ok(message));
+                        Ok(())
+                    }
+                    Err(_) => Err(Over),
+                };
+            }
+            status = &mut self.ending => status,
+        };
+        Err(self.end(why))
     }
 
     /// Waits until the stream is over; gives why, if the caller is still there to
@@ -77,23 +86,17 @@ impl<T> Outlet<T> {
     }
 
     /// Tells why the stream ends, if the caller ever reads it.
-    pub(super) async fn end(&mut self, why: impl Into<Option<Status>>) -> Over {
-        match why.into() {
-            Some(status) => tell(&self.into, status).await,
-            None => Over,
+    pub(super) fn end(&mut self, why: impl Into<Option<Status>>) -> Over {
+        if let (Some(status), Some(last)) = (why.into(), self.last.take()) {
+            last.send(Err(status));
         }
+        Over
     }
 
     /// Tells that the server leaves.
-    pub(super) async fn leave(&mut self) -> Over {
-        self.end(Status::unavailable(self.leaving)).await
+    pub(super) fn leave(&mut self) -> Over {
+        self.end(Status::unavailable(self.leaving))
     }
-}
-
-async fn tell<T>(into: &mpsc::Sender<Sent<T>>, why: Status) -> Over {
-    // Whoever is gone needs no answer.
-    into.send(Err(why)).await.ok();
-    Over
 }
 
 /// Waits for a reason to end that is not the caller's.
@@ -115,4 +118,59 @@ pub(super) fn beats(interval: Duration) -> Interval {
     let mut beats = tokio::time::interval_at(Instant::now() + interval, interval);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beats
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tonic::Code;
+    use tonic::Status;
+
+    use super::Outlet;
+    use super::Over;
+    use super::WAITING_MAX;
+    use crate::serve::deadline::Deadline;
+    use crate::serve::phase::phases;
+
+    /// Found: a caller who read nothing kept its stream, and its place among all
+    /// streams, past its deadline. Seen to fail when no room is kept for the end.
+    #[tokio::test]
+    async fn the_end_does_not_wait_for_who_reads_nothing() {
+        let (_announcer, phase) = phases();
+        let now = tokio::time::Instant::now();
+        let (mut outlet, mut from) = Outlet::new(phase, Some(Deadline(now)), "");
+        let filled = async {
+            let mut sent = 0;
+            while let Ok(()) = outlet.send(sent).await {
+                sent += 1;
+            }
+            sent
+        };
+        let sent = tokio::time::timeout(Duration::from_secs(30), filled).await;
+        assert_eq!(sent.unwrap(), WAITING_MAX);
+        drop(outlet);
+        // Who reads after all is told everything.
+        for number in 0..WAITING_MAX {
+            assert_eq!(from.recv().await.unwrap().unwrap(), number);
+        }
+        let status = from.recv().await.unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert!(from.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_once() {
+        let (_announcer, phase) = phases();
+        let (mut outlet, mut from) = Outlet::<()>::new(phase, None, "go elsewhere");
+        let Over = outlet.leave();
+        let Over = outlet.end(Status::internal("twice"));
+        drop(outlet);
+        let status = from.recv().await.unwrap().unwrap_err();
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unavailable, "go elsewhere")
+        );
+        assert!(from.recv().await.is_none());
+    }
 }

@@ -8,6 +8,7 @@ use tonic::Response;
 use tonic::Status;
 
 use super::authorization::compressed_above;
+use super::directory_room::Room;
 use super::status::Refusal;
 use super::status::WireError;
 use super::wire::count;
@@ -16,6 +17,7 @@ use super::wire::store;
 use crate::engine::Fault;
 use crate::engine::access::Access;
 use crate::engine::access::ContextKeys;
+use crate::engine::policy::Policy;
 use crate::engine::policy::PolicyInfo;
 use crate::pdp::Pdp;
 use crate::pdp::state::Active;
@@ -33,6 +35,7 @@ const FAULTS_MAX: usize = 100;
 pub struct Policies {
     pdp: Arc<Pdp>,
     compress_above_bytes: usize,
+    room: Arc<Room>,
 }
 
 impl Policies {
@@ -41,6 +44,7 @@ impl Policies {
         Self {
             pdp,
             compress_above_bytes,
+            room: Arc::new(Room::new(0)),
         }
     }
 
@@ -53,13 +57,19 @@ impl Policies {
             size => size.min(PAGE_MAX),
         };
         let after = after(&request.page_token, &active.policies.revision)?;
-        let mut all: Vec<_> = listed(active)
-            .filter(|entry| request.kind == 0 || request.kind == i32::from(entry.kind))
+        let size = size as usize;
+        let wanted =
+            |entry: &Listed<'_>| request.kind == 0 || request.kind == i32::from(entry.kind);
+        // There can be a million links, which are in order: of these no more are
+        // looked at than a page can have, and whether there is one more.
+        let mut all: Vec<_> = of_repository(active)
             .filter(|entry| after.is_none_or(|after| entry.info.id.as_str() > after))
+            .chain(active.view.links().after(after).map(of_link).take(size + 1))
+            .filter(wanted)
             .collect();
         all.sort_by(|a, b| a.info.id.cmp(&b.info.id));
-        let rest = all.len() > size as usize;
-        all.truncate(size as usize);
+        let rest = all.len() > size;
+        all.truncate(size);
         let next = all.last().filter(|_| rest).map(|last| {
             let revision: String = active
                 .policies
@@ -80,7 +90,10 @@ impl Policies {
         store(&request.store)?;
         let pinned = self.pdp.pin()?;
         let active = pinned.active();
-        let found = listed(active).find(|entry| entry.info.id == request.id);
+        let link = active.view.links().get(&request.id);
+        let found = link
+            .map(|link| of_link(link))
+            .or_else(|| of_repository(active).find(|entry| entry.info.id == request.id));
         match found {
             Some(entry) => Ok(v1::GetPolicyResponse {
                 policy: Some(entry.write()),
@@ -130,7 +143,8 @@ struct Listed<'a> {
     access: &'a Access,
 }
 
-fn listed(active: &Active) -> impl Iterator<Item = Listed<'_>> {
+/// Everything but links: as much as the policy repository has.
+fn of_repository(active: &Active) -> impl Iterator<Item = Listed<'_>> {
     let policies = active.snapshot().rules().iter().map(|policy| Listed {
         info: &policy.info,
         kind: v1::PolicyKind::Static,
@@ -141,12 +155,15 @@ fn listed(active: &Active) -> impl Iterator<Item = Listed<'_>> {
         kind: v1::PolicyKind::Template,
         access: &template.access,
     });
-    let links = active.view.links().iter().map(|link| Listed {
+    policies.chain(templates)
+}
+
+fn of_link(link: &Policy) -> Listed<'_> {
+    Listed {
         info: &link.info,
         kind: v1::PolicyKind::Link,
         access: &link.access,
-    });
-    policies.chain(templates).chain(links)
+    }
 }
 
 impl Listed<'_> {
@@ -222,22 +239,22 @@ impl PolicyService for Policies {
         &self,
         request: Request<v1::ListPoliciesRequest>,
     ) -> Result<Response<v1::ListPoliciesResponse>, Status> {
-        let list = self.list(request.get_ref())?;
-        Ok(compressed_above(
-            self.compress_above_bytes,
-            request.metadata(),
-            list,
-        ))
+        let (metadata, _, message) = request.into_parts();
+        let service = self.clone();
+        let list = self.room.run(move || service.list(&message)).await??;
+        Ok(compressed_above(self.compress_above_bytes, &metadata, list))
     }
 
     async fn get_policy(
         &self,
         request: Request<v1::GetPolicyRequest>,
     ) -> Result<Response<v1::GetPolicyResponse>, Status> {
-        let policy = self.get(request.get_ref())?;
+        let (metadata, _, message) = request.into_parts();
+        let service = self.clone();
+        let policy = self.room.run(move || service.get(&message)).await??;
         Ok(compressed_above(
             self.compress_above_bytes,
-            request.metadata(),
+            &metadata,
             policy,
         ))
     }

@@ -19,10 +19,12 @@ use serde_json::json;
 use super::drafts;
 use super::plain::Plain;
 use super::site::POLICIES;
+use super::site::Plan;
 use super::site::START;
 use super::site::Site;
 use super::site::put;
 use super::site::snapshot;
+use super::site::uid;
 use crate::engine_oracle::cases;
 use crate::engine_oracle::throws;
 
@@ -149,4 +151,30 @@ fn a_large_group_ends_at_once() {
         .map(|(_, transaction)| (transaction.actor.as_str(), transaction.operations.len()))
         .collect();
     assert_eq!(shape, [("deodar/clock", 10_000), ("deodar/clock", 2_001)]);
+}
+
+/// Found: the end of a group whose members have long names was more than the log
+/// takes, and nothing ended any more. Seen to fail when only operations are counted.
+#[test]
+fn a_large_group_of_long_names_ends_in_parts_that_the_log_takes() {
+    let mut plan = Plan::default();
+    plan.options.limits.id_bytes_max = 1 << 20;
+    let site = Site::on(Arc::new(Memory::default()), plan).unwrap();
+    let group = format!("Group::{}", "g".repeat(1 << 20));
+    let mut ending = put(&group, &json!({}), &[]);
+    if let Operation::Put(put) = &mut ending {
+        put.expires = Some(START + 5);
+    }
+    site.write([ending]);
+    site.write((0..20).map(|number| put(&format!("User::{number}"), &json!({}), &[&group])));
+    let before = site.directory.tip().revision.sequence;
+    site.at(5);
+    let read = site.directory.transactions(before, 10, usize::MAX).unwrap();
+    let shape: Vec<_> = read
+        .iter()
+        .map(|(_, transaction)| transaction.operations.len())
+        .collect();
+    // Twenty members leave, and then it goes.
+    assert_eq!(shape, [7, 7, 7]);
+    assert_eq!(site.directory.tip().entity(&uid(&group)), None);
 }

@@ -28,6 +28,8 @@ pub struct Fault {
     pub is_begun: bool,
     /// So many changes of the mark succeed; `None` is all.
     pub marks: Option<usize>,
+    /// So many snapshots end by a panic.
+    pub panics: usize,
     /// So many recoveries fail after it.
     pub recoveries: usize,
     /// An append failed, and nobody has recovered yet.
@@ -110,6 +112,13 @@ impl Log for Faulty {
         chunks: &mut dyn Iterator<Item = Vec<u8>>,
     ) -> Result<(), LogError> {
         self.check()?;
+        let mut fault = self.fault.lock();
+        if fault.panics > 0 {
+            fault.panics -= 1;
+            drop(fault);
+            std::panic::resume_unwind(Box::new(()));
+        }
+        drop(fault);
         self.log.put_snapshot(at, chunks)
     }
 

@@ -176,3 +176,53 @@ async fn filters_select_and_tokens_belong_to_them() {
     );
     assert!(page(&mut client, &everything, &token).await.is_ok());
 }
+
+/// Links that were written come between policies, in order of id. Seen to fail when
+/// no more links are looked at than a page has places.
+#[tokio::test]
+async fn policies_and_written_links_are_listed_in_one_order() {
+    let (running, _files) = running(|_| ()).await;
+    let mut client = running.directory();
+    let ids = ["a0", "a1", "p", "r", "z0", "z1", "z2"];
+    let mut operations = vec![put(user("u", 1))];
+    operations.extend(ids.iter().map(|id| Kind::PutLink(link(id, "u", "d"))));
+    write(&mut client, operations).await;
+    let mut policies = running.policies();
+    let kinds = [
+        (
+            v1::PolicyKind::Unspecified,
+            "a0 a1 owner p r share z0 z1 z2",
+        ),
+        (v1::PolicyKind::Static, "owner"),
+        (v1::PolicyKind::Template, "share"),
+        (v1::PolicyKind::Link, "a0 a1 p r z0 z1 z2"),
+    ];
+    for (kind, expected) in kinds {
+        for page_size in 1..=10 {
+            let mut request = v1::ListPoliciesRequest {
+                kind: kind.into(),
+                page_size,
+                ..v1::ListPoliciesRequest::default()
+            };
+            let mut found: Vec<String> = Vec::new();
+            loop {
+                let page = policies.list_policies(request.clone()).await.unwrap();
+                let page = page.into_inner();
+                assert!(page.policies.len() <= page_size as usize);
+                let infos = page.policies.into_iter().map(|policy| policy.info);
+                found.extend(infos.map(|info| info.unwrap().id));
+                request.page_token = page.next_page_token;
+                if request.page_token.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(found.join(" "), expected, "{page_size}");
+        }
+    }
+    let request = v1::GetPolicyRequest {
+        id: "r".to_owned(),
+        ..v1::GetPolicyRequest::default()
+    };
+    let found = policies.get_policy(request).await.unwrap().into_inner();
+    assert_eq!(found.policy.unwrap().kind, i32::from(v1::PolicyKind::Link));
+}
