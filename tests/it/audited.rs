@@ -38,13 +38,13 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health as _;
 
+use super::audit_record::fit_the_schema;
 use super::cases;
 use super::convert::reference as entity;
 use super::served::Served;
 use super::support::Running;
 use super::support::config;
 use super::support::reference;
-use super::support::root;
 
 /// All records of a log that is whole.
 fn records(directory: &Path) -> Vec<Json> {
@@ -55,46 +55,6 @@ fn records(directory: &Path) -> Vec<Json> {
     let records: Vec<Json> = lines.collect();
     fit_the_schema(&records);
     records
-}
-
-/// Every record is what docs/audit-record.schema.json says.
-pub(crate) fn fit_the_schema(records: &[Json]) {
-    let text = std::fs::read_to_string(root().join("docs/audit-record.schema.json")).unwrap();
-    let mut compiler = boon::Compiler::new();
-    let name = "audit-record.json";
-    compiler
-        .add_resource(name, serde_json::from_str(&text).unwrap())
-        .unwrap();
-    let mut schemas = boon::Schemas::new();
-    let schema = compiler.compile(name, &mut schemas).unwrap();
-    for record in records {
-        let fits = schemas.validate(record, schema);
-        assert!(fits.is_ok(), "{}\n{record:#}", fits.unwrap_err());
-    }
-}
-
-#[test]
-fn what_is_no_record_does_not_fit_the_schema() {
-    let folder = tempfile::tempdir().unwrap();
-    let (served, log, is_broken) = stuck(folder.path(), Overflow::Count);
-    ask(&served, 1);
-    is_broken.store(false, Ordering::Relaxed);
-    log.flush_blocking().unwrap();
-    let record = of_kind(folder.path(), "decision").remove(0);
-    for member in [
-        "seq",
-        "prev",
-        "id",
-        "principal",
-        "decision",
-        "revisions",
-        "context",
-    ] {
-        let mut less = record.clone();
-        less.as_object_mut().unwrap().remove(member);
-        let fits = std::panic::catch_unwind(|| fit_the_schema(&[less]));
-        assert!(fits.is_err(), "without `{member}` it still fits");
-    }
 }
 
 fn of_kind(directory: &Path, kind: &str) -> Vec<Json> {
