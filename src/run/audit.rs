@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value as Json;
+use serde_json::Map;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -205,11 +205,16 @@ pub(super) fn activation(revision: &str, policies: usize, took: Duration) -> Eve
 }
 
 /// Policies were refused; what was in force stays.
-pub(super) fn rejection(revision: &str, faults: &[Fault]) -> EventRecord {
-    let told = faults.iter().take(FAULTS_MAX);
-    let told: Vec<Json> = told
-        .map(|fault| json!({"place": fault.place(), "message": fault.message}))
-        .collect();
+pub(super) fn rejection(revision: &str, faults: &[Fault], redaction: &Redaction) -> EventRecord {
+    let told = faults.iter().take(FAULTS_MAX).map(|fault| {
+        let mut told = Map::from_iter([("place".to_owned(), json!(fault.place()))]);
+        // Messages name entities, those that are stored and those of the files.
+        if !redaction.hides_texts() {
+            told.insert("message".to_owned(), json!(fault.message));
+        }
+        told
+    });
+    let told: Vec<_> = told.collect();
     EventRecord::new(
         "rejection",
         [
@@ -218,4 +223,32 @@ pub(super) fn rejection(revision: &str, faults: &[Fault]) -> EventRecord {
             ("faults", json!(told)),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rejection;
+    use crate::audit::redact::HashKey;
+    use crate::audit::redact::Redaction;
+    use crate::engine::Fault;
+
+    /// Seen to fail when messages are written whatever the rules are.
+    #[test]
+    fn a_refused_revision_does_not_tell_what_is_redacted() {
+        let fault = Fault::of_file("directory", "`Org::User::\"anna\"` has no `level`");
+        let told = |rules: &[&str]| {
+            let rules: Vec<_> = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+            let redaction = Redaction::new(&rules, HashKey::default());
+            rejection("", std::slice::from_ref(&fault), &redaction).fields
+        };
+        assert_eq!(
+            told(&["caller=drop"])["faults"][0]["message"],
+            fault.message
+        );
+        for rule in ["entity:Org::User=drop", "entities.level=mask"] {
+            let told = told(&[rule]);
+            assert_eq!(told["faults"], serde_json::json!([{"place": "directory"}]));
+            assert_eq!(told["faults_count"], 1);
+        }
+    }
 }

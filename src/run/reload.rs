@@ -155,12 +155,19 @@ impl Reload {
         }
     }
 
+    fn note_rejection(&self, policy_revision: &str, faults: &[Fault]) {
+        if let Some(recording) = self.pdp.recording() {
+            let redaction = &recording.content.redaction;
+            self.note(audit::rejection(policy_revision, faults, redaction));
+        }
+    }
+
     fn reject(&self, at: SystemTime, policy_revision: String, faults: Vec<Fault>) -> Outcome {
         let in_force = self.pdp.state().load_full();
         let in_force = in_force
             .as_ref()
             .map(|active| active.snapshot().digest().short());
-        self.note(audit::rejection(&policy_revision, &faults));
+        self.note_rejection(&policy_revision, &faults);
         let short: String = policy_revision.chars().take(12).collect();
         let took = at.elapsed().unwrap_or_default();
         let counters = self.pdp.counters();
