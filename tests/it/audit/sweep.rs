@@ -297,6 +297,35 @@ fn closing_does_not_wait_for_a_backlog() {
     sound(directory.path());
 }
 
+/// Seen to fail when what comes next is not compared with what is there.
+#[test]
+fn a_reader_whose_next_segments_were_dropped_says_so() {
+    let directory = fresh();
+    filled(small(directory.path()), 20);
+    let segments = files(directory.path());
+    let at_its_end = || {
+        let mut reader = Reader::open(directory.path(), Since::Oldest).unwrap();
+        let packed = fs::File::open(&segments[0]).unwrap();
+        let text = zstd::decode_all(packed).unwrap();
+        for _ in text.split(|byte| *byte == b'\n').skip(1) {
+            reader.next().unwrap().unwrap();
+        }
+        reader
+    };
+    let (mut behind, mut before_a_hole) = (at_its_end(), at_its_end());
+    fs::remove_file(&segments[1]).unwrap();
+    match before_a_hole.next() {
+        Some(Err(ReadError::Damaged(_))) => {}
+        other => panic!("{other:?}"),
+    }
+    fs::remove_file(&segments[0]).unwrap();
+    let oldest = lines(directory.path())[0].seq;
+    match behind.next() {
+        Some(Err(ReadError::Dropped { oldest: told })) => assert_eq!(told, oldest),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn what_is_too_much_is_dropped_and_told() {
     let directory = fresh();
