@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod banner;
 pub mod directory_records;
+mod follow;
 pub mod reload;
 
 use std::io;
@@ -482,7 +483,7 @@ async fn control_line(
         path.clone(),
         config.policies.limits,
     );
-    let (reload, outcome) = run_apart(reload).await?;
+    let (reload, outcome) = run_apart(reload, Reload::run).await?;
     match (outcome, watch) {
         (Outcome::Rejected(faults), None) => Err(RunError::Policies {
             path: path.clone(),
@@ -494,31 +495,19 @@ async fn control_line(
         }
         (outcome, Some(watch)) => {
             ready_if(&outcome, &phase);
-            Ok(Control(Some(tokio::spawn(follow(watch, reload, phase)))))
+            let following = follow::follow(watch, reload, phase, config.policies.debounce);
+            Ok(Control(Some(tokio::spawn(following))))
         }
     }
-}
-
-async fn follow(mut watch: Watch, mut reload: Reload, phase: Announcer) {
-    while watch.changed().await {
-        match run_apart(reload).await {
-            Ok((back, outcome)) => {
-                ready_if(&outcome, &phase);
-                reload = back;
-            }
-            Err(error) => {
-                events::control_line_ended(&error.to_string());
-                return;
-            }
-        }
-    }
-    events::control_line_ended("the system ended the watch");
 }
 
 /// Compiling takes long for an async thread; it gets one of its own.
-async fn run_apart(mut reload: Reload) -> Result<(Reload, Outcome), RunError> {
+async fn run_apart(
+    mut reload: Reload,
+    attempt: fn(&mut Reload) -> Outcome,
+) -> Result<(Reload, Outcome), RunError> {
     tokio::task::spawn_blocking(move || {
-        let outcome = reload.run();
+        let outcome = attempt(&mut reload);
         (reload, outcome)
     })
     .await
