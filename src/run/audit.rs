@@ -31,11 +31,15 @@ use crate::engine::Fault;
 use crate::pdp::Pdp;
 use crate::pdp::recording::Recording;
 use crate::serve::grpc::audit::AuditReading;
+use crate::telemetry::events;
 
 /// Faults of a refused revision that are recorded one by one.
 const FAULTS_MAX: usize = 20;
 /// The shortest key of hashes.
 const KEY_BYTES_MIN: usize = 16;
+/// How long the log may take to be closed: a disk that hangs must not keep the
+/// process.
+const CLOSE_GRACE: Duration = Duration::from_secs(10);
 /// How long what is left of the directory's transactions may wait for room when
 /// the server ends. The next start records the others.
 const FOLLOWER_GRACE: Duration = Duration::from_secs(2);
@@ -147,10 +151,17 @@ impl Recorder {
             }
         }
         if let Some(recording) = self.recording.take() {
-            tokio::task::spawn_blocking(move || recording.log.close())
-                .await
-                .ok();
+            close(recording.log, CLOSE_GRACE).await;
         }
+    }
+
+    /// Records that the filter of log lines is another from now on.
+    pub(super) fn log_level_changed(&self, filter: &str) {
+        let fields = [
+            ("set", json!({"log.level": filter})),
+            ("signal", json!("SIGHUP")),
+        ];
+        self.note(EventRecord::new("configuration", fields));
     }
 
     fn note(&self, event: EventRecord) {
@@ -165,6 +176,14 @@ impl Drop for Recorder {
         if let Some(Follower { task, .. }) = &self.follower {
             task.abort();
         }
+    }
+}
+
+/// Closes a log, and waits for it so long.
+async fn close(log: Audit, grace: Duration) {
+    let closed = tokio::task::spawn_blocking(move || log.close());
+    if tokio::time::timeout(grace, closed).await.is_err() {
+        events::audit_close_hangs(grace);
     }
 }
 
@@ -227,7 +246,19 @@ pub(super) fn rejection(revision: &str, faults: &[Fault], redaction: &Redaction)
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+
+    use super::close;
     use super::rejection;
+    use crate::audit::Audit;
+    use crate::audit::EventRecord;
+    use crate::audit::Options;
+    use crate::audit::files::Call;
+    use crate::audit::files::Files;
     use crate::audit::redact::HashKey;
     use crate::audit::redact::Redaction;
     use crate::engine::Fault;
@@ -250,5 +281,35 @@ mod tests {
             assert_eq!(told["faults"], serde_json::json!([{"place": "directory"}]));
             assert_eq!(told["faults_count"], 1);
         }
+    }
+
+    /// Seen to fail (it does not end) when closing is not bounded.
+    #[tokio::test]
+    async fn a_disk_that_hangs_does_not_keep_the_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shut, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let files = Files::behind(Arc::new(move |_, call| {
+            if call == Call::Sync {
+                // Until the other end is dropped.
+                gate.lock().recv().ok();
+            }
+            Ok(())
+        }));
+        let log = Audit::open(Options {
+            directory: folder.path().to_owned(),
+            files,
+            ..Options::default()
+        });
+        let log = log.unwrap();
+        log.note(0, EventRecord::new("start", []));
+        let other = log.clone();
+        close(log, Duration::from_millis(10)).await;
+        assert_eq!(other.counters().durable_seq, 0);
+        drop(shut);
+        // Waits for the one under way.
+        let counting = other.clone();
+        other.close();
+        assert_eq!(counting.counters().durable_seq, 2);
     }
 }
