@@ -247,6 +247,7 @@ impl Server {
                 directory: directory.clone(),
                 audit: recording.reading(&config.audit),
                 phase: follower.clone(),
+                trace_trust: config.telemetry.trust,
                 limits: config.limits,
                 directory_limits: config.directory.limits,
                 connections: connections(&config.connection),

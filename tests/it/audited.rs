@@ -32,6 +32,7 @@ use deodar::serve::grpc::health::HealthOfServices;
 use deodar::serve::phase::phases;
 use deodar::serve::readiness::Readiness;
 use deodar::source;
+use deodar::telemetry::trace::Trust;
 use serde_json::Value as Json;
 use tokio_stream::StreamExt as _;
 use tonic_health::pb::HealthCheckRequest;
@@ -223,6 +224,31 @@ async fn in_sync_a_record_is_there_before_its_answer() {
         assert!(recorded.starts_with(&answered), "{recorded:?} {answered:?}");
     }
     assert_eq!(answered.len(), 12);
+}
+
+/// Seen to fail when the header is left to who reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_that_is_ignored_is_not_recorded() {
+    for trust in [Trust::Child, Trust::Ignore] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&reference());
+        config.audit.path = Some(folder.path().to_owned());
+        config.audit.mode = Mode::Sync;
+        config.telemetry.trust = trust;
+        let running = Running::start(config).await;
+        let question = question("Org::User::\"anna\"", "Iot::Device::\"press-01\"");
+        let mut request = tonic::Request::new(question);
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let metadata = request.metadata_mut();
+        metadata.insert("traceparent", trace.parse().unwrap());
+        running.authorization().authorize(request).await.unwrap();
+        let record = of_kind(folder.path(), "decision").remove(0);
+        assert_eq!(
+            record["trace"].is_null(),
+            trust == Trust::Ignore,
+            "{record}"
+        );
+    }
 }
 
 /// Seen to fail when the actor is written as it is, and when the server's own is
