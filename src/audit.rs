@@ -106,7 +106,7 @@ impl Audit {
     pub fn open(options: Options) -> Result<Self, OpenError> {
         check(&options)?;
         let directory = options.directory.clone();
-        let lock = start::lock(&directory)?;
+        let lock = start::lock(&directory, &options.files)?;
         let mut start = start::start(&directory, &options.files)?;
         let name = directory.display().to_string();
         events::audit_opened(&name, start.segments, start.next);

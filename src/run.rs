@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod banner;
 pub mod directory_records;
+mod follow;
 pub mod reload;
 
 use std::io;
@@ -152,18 +153,12 @@ pub fn serve(
     let started = logs::start(format, &config.log.level, exports.bridge());
     let level = started.map_err(RunError::Log)?;
     let served = runtime.block_on(async {
-        let mut server = Server::start_with(config, exports).await?;
+        let server = Server::start_with(config, exports).await?;
         server.recording.configured(settings);
         let mut signals = Signals::new().map_err(RunError::System)?;
         banner::show(&server);
-        let asked = tokio::select! {
-            signal = signals.end(&level, &reread) => Ok(signal),
-            failed = server.failed() => Err(failed),
-        };
-        let asked = asked?;
-        events::draining(asked);
-        server.recording.stopping(asked);
-        server.stop().await
+        let asked = async |recording: &Recorder| signals.end(&level, &reread, recording).await;
+        server.serve_until(asked).await
     });
     // A task that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -252,6 +247,7 @@ impl Server {
                 directory: directory.clone(),
                 audit: recording.reading(&config.audit),
                 phase: follower.clone(),
+                trace_trust: config.telemetry.trust,
                 limits: config.limits,
                 directory_limits: config.directory.limits,
                 connections: connections(&config.connection),
@@ -288,14 +284,22 @@ impl Server {
         })
     }
 
-    /// Waits for a listener to fail: a server that only seems to serve must not
-    /// go on.
-    async fn failed(&mut self) -> RunError {
-        match self.tasks.join_next().await {
-            Some(Ok(Err(error))) => error,
-            Some(Err(error)) => RunError::Transport(error.to_string()),
-            Some(Ok(Ok(()))) | None => RunError::Transport("a listener ended by itself".to_owned()),
-        }
+    /// Serves until it is asked to end, and why, or a listener fails: a server that
+    /// only seems to serve must not go on. Either way it is recorded, and what is
+    /// under way may end.
+    async fn serve_until(
+        mut self,
+        asked: impl AsyncFnOnce(&Recorder) -> &'static str,
+    ) -> Result<(), RunError> {
+        let asked = tokio::select! {
+            signal = asked(&self.recording) => Ok(signal),
+            failed = failed(&mut self.tasks) => Err(failed),
+        };
+        let why = asked.as_ref().copied().unwrap_or("failed");
+        events::draining(why);
+        self.recording.stopping(why);
+        let stopped = self.stop().await;
+        asked.and(stopped)
     }
 
     /// Drains: says so in health, waits for load balancers to notice, takes no
@@ -322,6 +326,15 @@ impl Server {
         self.recording.stop().await;
         self.exporting.stop().await;
         ended
+    }
+}
+
+/// Waits for a listener to end by itself.
+async fn failed(tasks: &mut JoinSet<Result<(), RunError>>) -> RunError {
+    match tasks.join_next().await {
+        Some(Ok(Err(error))) => error,
+        Some(Err(error)) => RunError::Transport(error.to_string()),
+        Some(Ok(Ok(()))) | None => RunError::Transport("a listener ended by itself".to_owned()),
     }
 }
 
@@ -482,7 +495,7 @@ async fn control_line(
         path.clone(),
         config.policies.limits,
     );
-    let (reload, outcome) = run_apart(reload).await?;
+    let (reload, outcome) = run_apart(reload, Reload::run).await?;
     match (outcome, watch) {
         (Outcome::Rejected(faults), None) => Err(RunError::Policies {
             path: path.clone(),
@@ -494,31 +507,19 @@ async fn control_line(
         }
         (outcome, Some(watch)) => {
             ready_if(&outcome, &phase);
-            Ok(Control(Some(tokio::spawn(follow(watch, reload, phase)))))
+            let following = follow::follow(watch, reload, phase, config.policies.debounce);
+            Ok(Control(Some(tokio::spawn(following))))
         }
     }
-}
-
-async fn follow(mut watch: Watch, mut reload: Reload, phase: Announcer) {
-    while watch.changed().await {
-        match run_apart(reload).await {
-            Ok((back, outcome)) => {
-                ready_if(&outcome, &phase);
-                reload = back;
-            }
-            Err(error) => {
-                events::control_line_ended(&error.to_string());
-                return;
-            }
-        }
-    }
-    events::control_line_ended("the system ended the watch");
 }
 
 /// Compiling takes long for an async thread; it gets one of its own.
-async fn run_apart(mut reload: Reload) -> Result<(Reload, Outcome), RunError> {
+async fn run_apart(
+    mut reload: Reload,
+    attempt: fn(&mut Reload) -> Outcome,
+) -> Result<(Reload, Outcome), RunError> {
     tokio::task::spawn_blocking(move || {
-        let outcome = reload.run();
+        let outcome = attempt(&mut reload);
         (reload, outcome)
     })
     .await
@@ -559,6 +560,7 @@ impl Signals {
         &mut self,
         level: &logs::Level,
         reread: &impl Fn() -> Result<String, String>,
+        recording: &Recorder,
     ) -> &'static str {
         loop {
             tokio::select! {
@@ -567,11 +569,58 @@ impl Signals {
                 Some(()) = self.hangup.recv() => {
                     let changed = reread().and_then(|filter| level.set(&filter).map(|()| filter));
                     match changed {
-                        Ok(filter) => events::log_level_changed(&filter),
+                        Ok(filter) => {
+                            recording.log_level_changed(&filter);
+                            events::log_level_changed(&filter);
+                        }
                         Err(error) => events::log_level_refused(&error),
                     }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::RunError;
+    use super::Server;
+    use crate::audit::read::Reader;
+    use crate::audit::read::Since;
+    use crate::config::Flags;
+    use crate::config::Store;
+    use crate::config::env::Variables;
+    use crate::config::resolve::resolve;
+
+    /// What is under way is recorded, and that it ended. Seen to fail when the error
+    /// is returned at once.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_listener_that_fails_ends_the_server_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = resolve(None, &Variables::default(), &Flags::default());
+        let mut config = settings.unwrap().config;
+        config.server.grpc = vec!["127.0.0.1:0".parse().unwrap()];
+        config.server.http = None;
+        config.policies.path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+        config.policies.watch = false;
+        config.directory.store = Store::Memory;
+        config.audit.path = Some(folder.path().to_owned());
+        config.shutdown.delay = Duration::ZERO;
+        let mut server = Server::start(config).await.unwrap();
+        server
+            .tasks
+            .spawn(async { Err(RunError::Transport("broken".to_owned())) });
+        let ended = server.serve_until(async |_| std::future::pending().await);
+        let error = ended.await.unwrap_err().to_string();
+        assert_eq!(error, "the server failed: broken");
+        let lines = Reader::open(folder.path(), Since::Oldest).unwrap();
+        let lines: Vec<_> = lines.map(Result::unwrap).collect();
+        let kinds: Vec<_> = lines.iter().map(|line| line.kind.as_str()).collect();
+        assert!(kinds.contains(&"directory_write"), "{kinds:?}");
+        let stop = lines.iter().find(|line| line.kind == "stop").unwrap();
+        assert!(stop.text.contains("\"failed\""), "{}", stop.text);
     }
 }

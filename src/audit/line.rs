@@ -68,11 +68,11 @@ impl Hash {
                 b'a' - 10 + nibble
             }
         };
-        into.extend(
-            self.0
-                .iter()
-                .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]),
-        );
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        into.extend_from_slice(&text);
     }
 }
 

@@ -157,7 +157,9 @@ impl Queue {
             _ => {}
         }
         let waiting = self.waiting.lock();
-        if self.overflow == Overflow::Count || self.fits(&waiting, USUAL_BYTES) {
+        if waiting.is_closing {
+            Err(Unhealthy::Ended)
+        } else if self.overflow == Overflow::Count || self.fits(&waiting, USUAL_BYTES) {
             Ok(())
         } else {
             Err(Unhealthy::Full)

@@ -132,6 +132,21 @@ impl Reader {
         Ok(low.saturating_sub(1))
     }
 
+    /// Fails when what was to be read next was dropped, and not only lost: nothing
+    /// before this segment is there any more.
+    fn look_dropped(&self, next: Found) -> Result<(), ReadError> {
+        let Some(expected) = self.next.filter(|expected| next.first > *expected) else {
+            return Ok(());
+        };
+        // Anew: while names are listed, some of those dropped may show.
+        match self.segments()?.first() {
+            Some(oldest) if oldest.first > expected => Err(ReadError::Dropped {
+                oldest: oldest.first,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn enter(&mut self, found: Found) -> Result<(), ReadError> {
         match found.lines(&self.directory) {
             Ok(lines) => {
@@ -200,8 +215,9 @@ impl Reader {
                 (Ok(Next::End | Next::Partial), None) => {
                     let segments = self.segments()?;
                     following = segments.into_iter().find(|next| next.first > found.first);
-                    if following.is_none() {
-                        return Ok(None);
+                    match following {
+                        None => return Ok(None),
+                        Some(next) => self.look_dropped(next)?,
                     }
                     continue;
                 }

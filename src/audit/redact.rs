@@ -1,7 +1,8 @@
 //! What is taken out of records before anything is written.
 //!
 //! Rules name fields (`context.session.ip`, `entities.phone`, `caller`) or all
-//! entities of a type, wherever they are in the record (`entity:Org::User`).
+//! entities of a type, wherever they are in the record (`entity:Org::User`). A name
+//! that has a dot itself is quoted: `entities."user.email"`.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -45,7 +46,7 @@ enum Target {
 /// A text that is no rule.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "`{0}` is not a redaction rule; write `context.session.ip=mask`, `entities.phone=drop`, `caller=hash` or `entity:Org::User=hash`"
+    "`{0}` is not a redaction rule; write `context.session.ip=mask`, `entities.phone=drop`, `entities.\"user.email\"=drop`, `caller=hash` or `entity:Org::User=hash`"
 )]
 pub struct BadRule(String);
 
@@ -74,13 +75,12 @@ impl FromStr for Rule {
         } else if let Some(name) = target.strip_prefix("entity:") {
             Target::Entities(EntityType::from_str(name).map_err(|_| bad())?)
         } else {
-            let path: Vec<SmolStr> = target.split('.').map(SmolStr::new).collect();
-            let is_whole = path.len() > 1 && path.iter().all(|step| !step.is_empty());
-            let is_known = matches!(
+            let path = path(target).ok_or_else(bad)?;
+            let is_part = matches!(
                 path.first().map(SmolStr::as_str),
                 Some("context" | "entities")
             );
-            if !(is_whole && is_known) {
+            if path.len() < 2 || !is_part {
                 return Err(bad());
             }
             Target::Field(path)
@@ -89,12 +89,61 @@ impl FromStr for Rule {
     }
 }
 
+/// The steps of a path: names with dots between them, or any text in quotes, with
+/// `\"` and `\\` in it.
+fn path(text: &str) -> Option<Vec<SmolStr>> {
+    let mut steps = Vec::new();
+    let mut rest = text;
+    loop {
+        let (step, after) = match rest.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted)?,
+            None => {
+                let (step, after) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
+                if step.is_empty() || step.contains('"') {
+                    return None;
+                }
+                (step.to_owned(), after)
+            }
+        };
+        steps.push(SmolStr::from(step));
+        if after.is_empty() {
+            return Some(steps);
+        }
+        rest = after.strip_prefix('.')?;
+    }
+}
+
+/// The text up to the closing quote, and what is behind that.
+fn unquoted(text: &str) -> Option<(String, &str)> {
+    let mut step = String::new();
+    let mut letters = text.chars();
+    loop {
+        match letters.next()? {
+            '"' => return Some((step, letters.as_str())),
+            '\\' => step.push(letters.next().filter(|letter| "\"\\".contains(*letter))?),
+            letter => step.push(letter),
+        }
+    }
+}
+
+/// A step as [`path`] reads it.
+fn quoted(step: &str) -> String {
+    let is_plain = |letter: char| !letter.is_whitespace() && !".\"\\".contains(letter);
+    if !step.is_empty() && step.chars().all(is_plain) {
+        return step.to_owned();
+    }
+    format!("\"{}\"", step.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
             Target::Caller => f.write_str("caller")?,
             Target::Entities(entity_type) => write!(f, "entity:{entity_type}")?,
-            Target::Field(path) => f.write_str(&path.join("."))?,
+            Target::Field(path) => {
+                let steps: Vec<String> = path.iter().map(|step| quoted(step)).collect();
+                f.write_str(&steps.join("."))?;
+            }
         }
         f.write_str(match self.treatment {
             Treatment::Drop => "=drop",
@@ -230,6 +279,9 @@ mod tests {
             "entity:Org::User=drop",
             "context.session.ip=mask",
             "entities.phone=drop",
+            "entities.\"user.email\"=drop",
+            "context.session.\"a \\\"b\\\\\".ip=mask",
+            "context.\"\"=mask",
         ] {
             assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
         }
@@ -242,6 +294,11 @@ mod tests {
             "principal.id=mask",
             "entity:=mask",
             "entity:a b=mask",
+            "context.\"ip=mask",
+            "context.\"ip\"x=mask",
+            "context.i\"p=mask",
+            "context.\"i\\p\"=mask",
+            "context.\"ip\".=mask",
         ] {
             bad.parse::<Rule>().unwrap_err();
         }
@@ -260,6 +317,17 @@ mod tests {
             redaction.part("entities").below("session").treatment(),
             None
         );
+    }
+
+    /// Seen to fail when quotes are not read.
+    #[test]
+    fn a_name_with_a_dot_is_one_step() {
+        let rules = ["entities.\"user.email\"=mask".parse().unwrap()];
+        let redaction = Redaction::new(&rules, HashKey::default());
+        let entities = redaction.part("entities");
+        let treatment = entities.below("user.email").treatment();
+        assert_eq!(treatment, Some(Treatment::Mask));
+        assert_eq!(entities.below("user").below("email").treatment(), None);
     }
 
     /// RFC 4231, test case 2.

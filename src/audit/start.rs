@@ -85,12 +85,8 @@ impl Drop for Lock {
 }
 
 /// Makes the directory if there is none, and locks it.
-pub(super) fn lock(directory: &Path) -> Result<Lock, OpenError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(OpenError::io(directory))?;
+pub(super) fn lock(directory: &Path, files: &Files) -> Result<Lock, OpenError> {
+    make(directory, files).map_err(OpenError::io(directory))?;
     let path = directory.join(LOCK);
     let file = File::options()
         .create(true)
@@ -105,6 +101,23 @@ pub(super) fn lock(directory: &Path) -> Result<Lock, OpenError> {
         }),
         Err(TryLockError::Error(error)) => Err(OpenError::io(&path)(error)),
     }
+}
+
+/// Makes the directory and those above it that are not there, each with a name
+/// that is durable: a log that is synced would be gone with it.
+fn make(directory: &Path, files: &Files) -> io::Result<()> {
+    let made = directory.ancestors();
+    let made = made.take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let made: Vec<&Path> = made.collect();
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    for parent in made.into_iter().filter_map(Path::parent) {
+        let is_here = parent.as_os_str().is_empty();
+        files.sync_directory(if is_here { Path::new(".") } else { parent })?;
+    }
+    Ok(())
 }
 
 /// Finds out where a log goes on, and repairs its end. The log is locked.

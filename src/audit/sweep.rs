@@ -5,8 +5,13 @@
 //! durable and renamed; then the other is removed. After a crash in between there
 //! are both, the one that is not packed counts, and it is packed again.
 //!
+//! What is too much is told by what is left after packing; what is just closed
+//! counts as packed, unless it cannot be.
+//!
 //! Segments are dropped after the `retention` record that tells of it is durable.
-//! After a crash in between, another record tells of them and they are dropped.
+//! After a crash in between, another record tells of them and they are dropped. A
+//! disk without any room takes no such record, so nothing is dropped there before
+//! somebody makes some: `keep_bytes` has to be less than what the disk has.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -84,8 +89,7 @@ impl Sweeper {
             // Several at once are one.
             while closed.try_recv().is_ok() {}
             if let Err(error) = self.sweep() {
-                self.queue.tallies.disk_errors.add(1);
-                events::audit_sweep_failed(&self.directory.display().to_string(), &error);
+                self.failed(&self.directory, &error);
             }
             if closed.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Disconnected) {
                 return;
@@ -93,20 +97,43 @@ impl Sweeper {
         }
     }
 
+    /// Goes on with the others where one segment cannot be packed.
     fn sweep(&mut self) -> io::Result<()> {
         let segments = folder::segments(&self.directory)?;
-        // First, so that nothing is packed only to be dropped.
+        let is_full = self.pack_all(&segments);
+        let segments = folder::segments(&self.directory)?;
         let dropped = self.drop_old(&segments)?;
-        let kept = segments.get(dropped..).unwrap_or_default();
-        for pair in kept.windows(2) {
-            if let [segment, next] = pair
-                && segment.is_plain
-                && !self.damaged.contains(&segment.first)
-            {
-                self.pack(segment, next)?;
-            }
+        if is_full && dropped > 0 {
+            // Now there may be room.
+            self.pack_all(segments.get(dropped..).unwrap_or_default());
         }
         Ok(())
+    }
+
+    /// Packs closed segments until the log is to close, and tells whether there
+    /// was no room to.
+    fn pack_all(&mut self, segments: &[Found]) -> bool {
+        for pair in segments.windows(2) {
+            let [segment, next] = pair else { break };
+            if self.queue.is_closing() {
+                break;
+            }
+            if !segment.is_plain || self.damaged.contains(&segment.first) {
+                continue;
+            }
+            if let Err(error) = self.pack(segment, next) {
+                self.failed(&self.directory.join(segment.name()), &error);
+                if is_full(&error) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn failed(&self, path: &Path, error: &io::Error) {
+        self.queue.tallies.disk_errors.add(1);
+        events::audit_sweep_failed(&path.display().to_string(), error);
     }
 
     /// What the next segment tells of the one before, and when it was begun.
@@ -129,21 +156,40 @@ impl Sweeper {
         let mut unfinished = packed.clone().into_os_string();
         unfinished.push(UNFINISHED);
         let unfinished = PathBuf::from(unfinished);
-        match self.files.remove(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        self.discard(&unfinished)?;
         let stated = seal.map(|seal| seal.sha256);
-        let (digest, bytes) = self.write_packed(&plain, &unfinished)?;
-        let is_same = stated == Some(digest.to_string()) && bytes_packed(&unfinished)? == bytes;
-        if !is_same {
-            events::audit_damaged(&plain.display().to_string());
-            self.damaged.insert(segment.first);
-            return self.files.remove(&unfinished);
+        let written = self.write_packed(&plain, &unfinished);
+        let renamed = written.and_then(|(digest, bytes)| {
+            let is_same = stated == Some(digest.to_string()) && bytes_packed(&unfinished)? == bytes;
+            if is_same {
+                self.files.rename(&unfinished, &packed)?;
+            }
+            Ok(is_same)
+        });
+        match renamed {
+            Ok(true) => {
+                self.files.sync_directory(&self.directory)?;
+                self.files.remove(&plain)
+            }
+            Ok(false) => {
+                events::audit_damaged(&plain.display().to_string());
+                self.damaged.insert(segment.first);
+                self.discard(&unfinished)
+            }
+            Err(error) => {
+                // It may be what fills the disk. If it stays, the next attempt
+                // begins with removing it.
+                self.discard(&unfinished).ok();
+                Err(error)
+            }
         }
-        self.files.rename(&unfinished, &packed)?;
-        self.files.sync_directory(&self.directory)?;
-        self.files.remove(&plain)
+    }
+
+    fn discard(&self, unfinished: &Path) -> io::Result<()> {
+        match self.files.remove(unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Writes it packed and durable, and gives the digest and the bytes of what was
@@ -174,6 +220,18 @@ impl Sweeper {
         Ok((Hash::from_bytes(digest.finalize().into()), bytes))
     }
 
+    /// When the last record before these segments was there at the latest: the
+    /// first of them that can be read says so.
+    fn ended(&self, later: &[Found]) -> Option<i64> {
+        later.iter().find_map(|next| match self.seal_in(next) {
+            Ok((_, begun)) => Some(begun),
+            Err(error) => {
+                self.failed(&self.directory.join(next.name()), &error);
+                None
+            }
+        })
+    }
+
     /// Drops what is not to be kept, and tells how many segments that were.
     fn drop_old(&self, segments: &[Found]) -> io::Result<usize> {
         let sizes: Vec<u64> = segments
@@ -182,13 +240,16 @@ impl Sweeper {
             .collect();
         let mut total: u64 = sizes.iter().sum();
         let (mut names, mut through, mut why) = (Vec::new(), 0, "bytes");
-        for (pair, size) in segments.windows(2).zip(&sizes) {
-            let [segment, next] = pair else { break };
+        let mut later = segments;
+        for size in &sizes {
+            let [segment, rest @ ..] = later else { break };
+            let [next, ..] = rest else { break };
+            later = rest;
             let is_large = self.keep_bytes.is_some_and(|keep| total > keep);
-            let is_old = match self.keep_age {
-                Some(keep) => self.time.millis().saturating_sub(self.seal_in(next)?.1) > keep,
-                None => false,
-            };
+            let is_old = self.keep_age.is_some_and(|keep| {
+                let ended = self.ended(rest);
+                ended.is_some_and(|ended| self.time.millis().saturating_sub(ended) > keep)
+            });
             if (!is_large && !is_old) || names.len() == DROPPED_MAX {
                 break;
             }
@@ -213,6 +274,7 @@ impl Sweeper {
         if told.wait().is_err() {
             return Ok(0);
         }
+        // In order, and no further when one stays: a hole would be damage.
         for segment in dropped {
             for (is_there, name) in [
                 (segment.is_packed, folder::packed_name(segment.first)),
@@ -227,6 +289,12 @@ impl Sweeper {
         events::audit_dropped(dropped.len(), through);
         Ok(dropped.len())
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::QuotaExceeded;
+    use io::ErrorKind::StorageFull;
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// How many bytes are packed in a file; its checksum is compared on the way.

@@ -48,12 +48,14 @@ pub(super) struct Tally {
 impl Tally {
     /// One more line, given with its newline or without.
     pub(super) fn add(&mut self, line: &[u8]) {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
         self.records += 1;
         self.last_offset = self.bytes;
-        self.bytes += line.len() as u64 + 1;
+        self.bytes += line.len() as u64;
         self.digest.update(line);
-        self.digest.update(b"\n");
+        if line.last() != Some(&b'\n') {
+            self.bytes += 1;
+            self.digest.update(b"\n");
+        }
     }
 
     /// What the next segment states of it.

@@ -42,13 +42,19 @@ impl Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // In one piece: it is in every record of the audit log.
-        let mut text = String::with_capacity(2 * self.0.len());
-        for byte in self.0 {
-            for nibble in [byte >> 4, byte & 15] {
-                text.extend(char::from_digit(u32::from(nibble), 16));
-            }
+        let mut text = [0; 2 * size_of::<Self>()];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
         }
-        f.write_str(&text)
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+fn digit(nibble: u8) -> u8 {
+    if nibble < 10 {
+        b'0' + nibble
+    } else {
+        b'a' - 10 + nibble
     }
 }
 

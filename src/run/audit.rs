@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value as Json;
+use serde_json::Map;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -31,11 +31,15 @@ use crate::engine::Fault;
 use crate::pdp::Pdp;
 use crate::pdp::recording::Recording;
 use crate::serve::grpc::audit::AuditReading;
+use crate::telemetry::events;
 
 /// Faults of a refused revision that are recorded one by one.
 const FAULTS_MAX: usize = 20;
 /// The shortest key of hashes.
 const KEY_BYTES_MIN: usize = 16;
+/// How long the log may take to be closed: a disk that hangs must not keep the
+/// process.
+const CLOSE_GRACE: Duration = Duration::from_secs(10);
 /// How long what is left of the directory's transactions may wait for room when
 /// the server ends. The next start records the others.
 const FOLLOWER_GRACE: Duration = Duration::from_secs(2);
@@ -147,10 +151,17 @@ impl Recorder {
             }
         }
         if let Some(recording) = self.recording.take() {
-            tokio::task::spawn_blocking(move || recording.log.close())
-                .await
-                .ok();
+            close(recording.log, CLOSE_GRACE).await;
         }
+    }
+
+    /// Records that the filter of log lines is another from now on.
+    pub(super) fn log_level_changed(&self, filter: &str) {
+        let fields = [
+            ("set", json!({"log.level": filter})),
+            ("signal", json!("SIGHUP")),
+        ];
+        self.note(EventRecord::new("configuration", fields));
     }
 
     fn note(&self, event: EventRecord) {
@@ -165,6 +176,14 @@ impl Drop for Recorder {
         if let Some(Follower { task, .. }) = &self.follower {
             task.abort();
         }
+    }
+}
+
+/// Closes a log, and waits for it so long.
+async fn close(log: Audit, grace: Duration) {
+    let closed = tokio::task::spawn_blocking(move || log.close());
+    if tokio::time::timeout(grace, closed).await.is_err() {
+        events::audit_close_hangs(grace);
     }
 }
 
@@ -205,11 +224,16 @@ pub(super) fn activation(revision: &str, policies: usize, took: Duration) -> Eve
 }
 
 /// Policies were refused; what was in force stays.
-pub(super) fn rejection(revision: &str, faults: &[Fault]) -> EventRecord {
-    let told = faults.iter().take(FAULTS_MAX);
-    let told: Vec<Json> = told
-        .map(|fault| json!({"place": fault.place(), "message": fault.message}))
-        .collect();
+pub(super) fn rejection(revision: &str, faults: &[Fault], redaction: &Redaction) -> EventRecord {
+    let told = faults.iter().take(FAULTS_MAX).map(|fault| {
+        let mut told = Map::from_iter([("place".to_owned(), json!(fault.place()))]);
+        // Messages name entities, those that are stored and those of the files.
+        if !redaction.hides_texts() {
+            told.insert("message".to_owned(), json!(fault.message));
+        }
+        told
+    });
+    let told: Vec<_> = told.collect();
     EventRecord::new(
         "rejection",
         [
@@ -218,4 +242,74 @@ pub(super) fn rejection(revision: &str, faults: &[Fault]) -> EventRecord {
             ("faults", json!(told)),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+
+    use super::close;
+    use super::rejection;
+    use crate::audit::Audit;
+    use crate::audit::EventRecord;
+    use crate::audit::Options;
+    use crate::audit::files::Call;
+    use crate::audit::files::Files;
+    use crate::audit::redact::HashKey;
+    use crate::audit::redact::Redaction;
+    use crate::engine::Fault;
+
+    /// Seen to fail when messages are written whatever the rules are.
+    #[test]
+    fn a_refused_revision_does_not_tell_what_is_redacted() {
+        let fault = Fault::of_file("directory", "`Org::User::\"anna\"` has no `level`");
+        let told = |rules: &[&str]| {
+            let rules: Vec<_> = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+            let redaction = Redaction::new(&rules, HashKey::default());
+            rejection("", std::slice::from_ref(&fault), &redaction).fields
+        };
+        assert_eq!(
+            told(&["caller=drop"])["faults"][0]["message"],
+            fault.message
+        );
+        for rule in ["entity:Org::User=drop", "entities.level=mask"] {
+            let told = told(&[rule]);
+            assert_eq!(told["faults"], serde_json::json!([{"place": "directory"}]));
+            assert_eq!(told["faults_count"], 1);
+        }
+    }
+
+    /// Seen to fail (it does not end) when closing is not bounded.
+    #[tokio::test]
+    async fn a_disk_that_hangs_does_not_keep_the_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shut, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let files = Files::behind(Arc::new(move |_, call| {
+            if call == Call::Sync {
+                // Until the other end is dropped.
+                gate.lock().recv().ok();
+            }
+            Ok(())
+        }));
+        let log = Audit::open(Options {
+            directory: folder.path().to_owned(),
+            files,
+            ..Options::default()
+        });
+        let log = log.unwrap();
+        log.note(0, EventRecord::new("start", []));
+        let other = log.clone();
+        close(log, Duration::from_millis(10)).await;
+        assert_eq!(other.counters().durable_seq, 0);
+        drop(shut);
+        // Waits for the one under way.
+        let counting = other.clone();
+        other.close();
+        assert_eq!(counting.counters().durable_seq, 2);
+    }
 }

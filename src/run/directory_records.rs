@@ -202,11 +202,18 @@ fn directory_write(
         "directory_write",
         [
             ("revision", json!(revision.to_string())),
-            ("actor", json!(transaction.actor.as_str())),
+            ("actor", actor_json(&transaction.actor, redaction)),
             ("operations_count", json!(operations.len())),
             ("operations", json!(told)),
         ],
     )
+}
+
+/// Who wrote: a caller, unless it was the server itself.
+fn actor_json(actor: &str, redaction: &Redaction) -> Json {
+    let is_own = actor.starts_with("deodar/");
+    let treatment = redaction.caller().filter(|_| !is_own);
+    as_json(redaction, |json| json.treated(treatment, actor))
 }
 
 /// What an operation is about; values are in the directory's own log.
@@ -233,8 +240,12 @@ fn told_of(operation: &Operation, redaction: &Redaction) -> Json {
 }
 
 fn uid_json(uid: &EntityUID, redaction: &Redaction) -> Json {
+    as_json(redaction, |json| json.uid(uid))
+}
+
+fn as_json(redaction: &Redaction, write: impl FnOnce(&mut JsonText<'_>)) -> Json {
     let mut bytes = Vec::new();
-    JsonText::new(&mut bytes, redaction).uid(uid);
+    write(&mut JsonText::new(&mut bytes, redaction));
     // What was written a line above is JSON.
     serde_json::from_slice(&bytes).unwrap_or_default()
 }

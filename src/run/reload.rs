@@ -1,10 +1,12 @@
 //! The control line: directory -> files -> snapshot and view -> in force.
 //!
 //! Slow, may fail, and never touches a request. A revision that cannot be read
-//! or compiled is reported (log, counter, status call) and changes nothing.
+//! or compiled is reported (log, counter, status call) and changes nothing. One
+//! that only the directory stands against is kept, to be tried again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use super::audit;
@@ -36,6 +38,19 @@ pub struct Reload {
     limits: source::Limits,
     /// The files last taken or refused, so that nothing is done twice.
     last: Option<Files>,
+    /// What the directory stood against.
+    held_back: Option<HeldBack>,
+}
+
+/// Good files that the directory stands against: what it stores does not fit, or
+/// it cannot be written.
+#[derive(Debug)]
+struct HeldBack {
+    files: Files,
+    /// What was said of it.
+    faults: Vec<String>,
+    /// How long the last attempt took.
+    took: Duration,
 }
 
 /// How a reload went.
@@ -65,44 +80,89 @@ impl Reload {
             root,
             limits,
             last: None,
+            held_back: None,
         }
+    }
+
+    /// The directory that policies have to fit.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// How long the last attempt took of files that only the directory stands
+    /// against; `None` when there are none.
+    pub fn held_back(&self) -> Option<Duration> {
+        self.held_back.as_ref().map(|held_back| held_back.took)
     }
 
     /// Reads the directory, and puts it in force if it is new and good.
     ///
     /// Takes as long as reading and compiling take, on this thread.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the control line tells the time of changes"
-    )]
     pub fn run(&mut self) -> Outcome {
-        let started = SystemTime::now();
+        let started = now();
         let files = match source::read(&self.root, &self.limits) {
             Ok(files) => files,
             Err(error) => {
-                self.last = None;
+                (self.last, self.held_back) = (None, None);
                 let place = self.root.display().to_string();
                 let fault = Fault::of_file(&place, error.to_string()).with_hint(error.hint());
                 return self.reject(started, String::new(), vec![fault]);
             }
         };
-        let digest = files.policy_digest();
         if self.last.as_ref() == Some(&files) {
-            events::policies_unchanged(&digest.short());
+            events::policies_unchanged(&files.policy_digest().short());
             return Outcome::Unchanged;
         }
-        let activated = compile(&files).and_then(|snapshot| {
+        self.held_back = None;
+        self.take(files, started)
+    }
+
+    /// Tries again what the directory stood against, as it was read then. When
+    /// the directory has the same against it, nothing is told.
+    ///
+    /// Takes as long as [`Reload::run`].
+    pub fn run_again(&mut self) -> Outcome {
+        match &self.held_back {
+            Some(held_back) => self.take(held_back.files.clone(), now()),
+            None => Outcome::Unchanged,
+        }
+    }
+
+    fn take(&mut self, files: Files, started: SystemTime) -> Outcome {
+        let digest = files.policy_digest();
+        let compiled = compile(&files).and_then(|snapshot| {
             let seed = self.seed(&snapshot, &files)?;
-            self.activate(snapshot, seed, started)
+            Ok((snapshot, seed))
         });
-        self.last = Some(files);
+        let (snapshot, seed) = match compiled {
+            Ok(compiled) => compiled,
+            Err(faults) => {
+                (self.last, self.held_back) = (Some(files), None);
+                return self.reject(started, digest.to_string(), faults);
+            }
+        };
+        let activated = self.activate(snapshot, seed, started);
+        let took = started.elapsed().unwrap_or_default();
         match activated {
-            Err(faults) => self.reject(started, digest.to_string(), faults),
             Ok(policies) => {
-                let took = started.elapsed().unwrap_or_default();
+                (self.last, self.held_back) = (Some(files), None);
                 events::policies_activated(self.pdp.counters(), &digest.short(), policies, took);
                 self.note(audit::activation(&digest.to_string(), policies, took));
                 Outcome::Activated
+            }
+            Err(faults) => {
+                self.last = None;
+                let held_back = HeldBack {
+                    files,
+                    faults: faults.iter().map(Fault::to_string).collect(),
+                    took,
+                };
+                let before = self.held_back.replace(held_back);
+                let now = self.held_back.as_ref().map(|held_back| &held_back.faults);
+                if before.as_ref().map(|before| &before.faults) == now {
+                    return Outcome::Rejected(faults);
+                }
+                self.reject(started, digest.to_string(), faults)
             }
         }
     }
@@ -155,12 +215,19 @@ impl Reload {
         }
     }
 
+    fn note_rejection(&self, policy_revision: &str, faults: &[Fault]) {
+        if let Some(recording) = self.pdp.recording() {
+            let redaction = &recording.content.redaction;
+            self.note(audit::rejection(policy_revision, faults, redaction));
+        }
+    }
+
     fn reject(&self, at: SystemTime, policy_revision: String, faults: Vec<Fault>) -> Outcome {
         let in_force = self.pdp.state().load_full();
         let in_force = in_force
             .as_ref()
             .map(|active| active.snapshot().digest().short());
-        self.note(audit::rejection(&policy_revision, &faults));
+        self.note_rejection(&policy_revision, &faults);
         let short: String = policy_revision.chars().take(12).collect();
         let took = at.elapsed().unwrap_or_default();
         let counters = self.pdp.counters();
@@ -172,4 +239,12 @@ impl Reload {
         });
         Outcome::Rejected(faults)
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the control line tells the time of changes"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
 }

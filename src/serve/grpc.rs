@@ -52,6 +52,7 @@ use crate::proto::DESCRIPTORS;
 use crate::proto::v1::audit_service_server::AuditServiceServer;
 use crate::proto::v1::directory_service_server::DirectoryServiceServer;
 use crate::proto::v1::policy_service_server::PolicyServiceServer;
+use crate::telemetry::trace::Trust;
 use audit::AuditLog;
 use audit::AuditReading;
 use authorization::Authorization;
@@ -97,6 +98,8 @@ pub struct Grpc {
     pub audit: Option<AuditReading>,
     /// The phase of the server.
     pub phase: Follower,
+    /// What is made of a caller's trace.
+    pub trace_trust: Trust,
     /// What callers may ask for.
     pub limits: Limits,
     /// What callers may ask of the directory.
@@ -198,6 +201,7 @@ impl Grpc {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .layer(ObserveLayer {
+                trust: self.trace_trust,
                 counters: Arc::clone(self.pdp.counters()),
             })
             .layer(DeadlineLayer {

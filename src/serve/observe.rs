@@ -23,12 +23,16 @@ use tower::Service;
 use crate::telemetry::Counters;
 use crate::telemetry::metrics::rpc::Method;
 use crate::telemetry::trace::Traced;
+use crate::telemetry::trace::Trust;
 use crate::telemetry::trace::poll_within;
 use crate::telemetry::trace::within;
 
 /// Times every call.
 #[derive(Debug, Clone)]
 pub struct ObserveLayer {
+    /// What is made of a caller's trace: one that is ignored is not seen further in,
+    /// and so not recorded.
+    pub trust: Trust,
     /// Where.
     pub counters: Arc<Counters>,
 }
@@ -39,6 +43,7 @@ impl<S> Layer<S> for ObserveLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Observe {
             inner,
+            trust: self.trust,
             counters: Arc::clone(&self.counters),
         }
     }
@@ -48,6 +53,7 @@ impl<S> Layer<S> for ObserveLayer {
 #[derive(Debug, Clone)]
 pub struct Observe<S> {
     inner: S,
+    trust: Trust,
     counters: Arc<Counters>,
 }
 
@@ -64,7 +70,12 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if self.trust == Trust::Ignore {
+            for name in ["traceparent", "tracestate"] {
+                request.headers_mut().remove(name);
+            }
+        }
         let method = Method::of(request.uri().path());
         let tracer = self.counters.tracer();
         let call = Call {

@@ -18,6 +18,8 @@ const PATIENCE: u32 = 20;
 pub struct Watch {
     events: mpsc::Receiver<()>,
     debounce: Duration,
+    /// A change came that nobody was told of yet.
+    is_changed: bool,
     /// Watching ends when this is dropped.
     _watcher: RecommendedWatcher,
 }
@@ -42,18 +44,21 @@ impl Watch {
         Ok(Self {
             events,
             debounce,
+            is_changed: false,
             _watcher: watcher,
         })
     }
 
     /// Waits for a change, and then until none has come for the debounce time,
-    /// so that an editor's or git's many writes are seen as one.
+    /// so that an editor's or git's many writes are seen as one. Who stops waiting
+    /// and asks again misses nothing.
     ///
     /// Returns `false` when watching has ended.
     pub async fn changed(&mut self) -> bool {
-        if self.events.recv().await.is_none() {
+        if !self.is_changed && self.events.recv().await.is_none() {
             return false;
         }
+        self.is_changed = true;
         for _ in 0..PATIENCE {
             match timeout(self.debounce, self.events.recv()).await {
                 Ok(Some(())) => {}
@@ -61,6 +66,7 @@ impl Watch {
                 Err(_) => break,
             }
         }
+        self.is_changed = false;
         true
     }
 }

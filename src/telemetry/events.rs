@@ -333,6 +333,16 @@ pub fn audit_ended_with(left: usize) {
     tracing::error!(left, "the audit log has ended, and these records are lost");
 }
 
+/// The audit log cannot be closed: its disk takes too long.
+///
+/// To do: look at the disk of `audit.path`; the server has ended all the same, and records that it gave last may be missing.
+pub fn audit_close_hangs(grace: Duration) {
+    tracing::warn!(
+        ?grace,
+        "the audit log is not closed by now, and is not waited for any more: its disk hangs"
+    );
+}
+
 /// A closed segment of the audit log cannot be packed or dropped.
 ///
 /// To do: look at the disk of `audit.path`; it is tried again by itself.

@@ -72,6 +72,7 @@ impl Kept {
             directory: running.server.directory.clone(),
             audit,
             phase,
+            trace_trust: settings.telemetry.trust,
             limits: settings.limits,
             directory_limits: settings.directory.limits,
             connections: Connections {

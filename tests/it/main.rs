@@ -19,6 +19,7 @@
 )]
 
 mod audit;
+mod audit_record;
 mod audit_service;
 mod audited;
 mod batches;

@@ -7,8 +7,16 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use deodar::audit::read::Reader;
+use deodar::audit::read::Since;
+use deodar::directory::fit::OnConflict;
 use deodar::proto::v1;
+use deodar::run::reload::Outcome;
+use deodar::run::reload::Reload;
+use deodar::source;
+use serde_json::Value as Json;
 
+use super::audit_record::fit_the_schema;
 use super::grpc::entity;
 use super::support::Running;
 use super::support::config;
@@ -145,6 +153,117 @@ async fn a_directory_that_goes_away_changes_nothing() {
         .unwrap()
         .into_inner();
     assert_eq!(answer.decision(), v1::Decision::Allow);
+}
+
+async fn store(running: &Running, entity: &str) {
+    let put = v1::PutEntity {
+        form: Some(v1::put_entity::Form::EntityCedarJson(entity.to_owned())),
+        ..v1::PutEntity::default()
+    };
+    let write = v1::WriteRequest {
+        operations: vec![v1::Operation {
+            kind: Some(v1::operation::Kind::Put(put)),
+        }],
+        ..v1::WriteRequest::default()
+    };
+    running.directory().write(write).await.unwrap();
+}
+
+const ALICE: &str = r#"{"uid": {"type": "U", "id": "alice"}, "attrs": {}, "parents": []}"#;
+
+/// In which users have a level, or may have one.
+fn schema(is_required: bool) -> String {
+    let mark = if is_required { "" } else { "?" };
+    format!(
+        "entity U = {{ level{mark}: Long }};\nentity R;\n\
+         action \"do\" appliesTo {{ principal: [U], resource: [R], context: {{}} }};\n"
+    )
+}
+
+/// What the directory stood against comes into force when it does not any more,
+/// without a touch of the files. Seen to fail when it is not tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_directory_stood_against_is_tried_again() {
+    let folder = repository(&[MANIFEST]);
+    write(folder.path(), "schema.cedarschema", &schema(false));
+    write(folder.path(), "a.cedar", &revision(0));
+    let mut config = config(folder.path());
+    config.policies.watch = true;
+    config.policies.debounce = Duration::from_millis(20);
+    let running = Running::start(config).await;
+    store(&running, ALICE).await;
+    let in_force = revision_of(&status(&running).await);
+
+    write(folder.path(), "schema.cedarschema", &schema(true));
+    let refused = until(&running, |status| status.rejected.is_some()).await;
+    let rejected = refused.rejected.unwrap();
+    assert_eq!(rejected.faults[0].file, "directory", "{rejected:?}");
+    assert_eq!(revision_of(&status(&running).await), in_force);
+    store(&running, &ALICE.replace("{}", r#"{"level": 1}"#)).await;
+    let taken = until(&running, |status| revision_of(status) != in_force).await;
+    assert_eq!(taken.rejected, None);
+    assert_eq!((taken.activations, taken.rejections), (2, 1));
+}
+
+/// Seen to fail with a refusal for each attempt when what is said of them is not
+/// compared.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_refusal_is_told_once() {
+    let folder = repository(&[MANIFEST]);
+    write(folder.path(), "schema.cedarschema", &schema(false));
+    write(folder.path(), "a.cedar", &revision(0));
+    let log = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.audit.path = Some(log.path().to_owned());
+    let running = Running::start(config).await;
+    store(&running, ALICE).await;
+    let (pdp, directory) = (&running.server.pdp, &running.server.directory);
+    let mut reload = Reload::new(
+        Arc::clone(pdp),
+        directory.clone(),
+        OnConflict::Reject,
+        folder.path().to_owned(),
+        source::Limits::default(),
+    );
+    write(folder.path(), "schema.cedarschema", &schema(true));
+    let refused = |outcome: Outcome| {
+        let Outcome::Rejected(faults) = outcome else {
+            panic!("{outcome:?}");
+        };
+        faults[0].file.clone()
+    };
+    for attempt in [Reload::run, Reload::run_again, Reload::run_again] {
+        let outcome = tokio::task::block_in_place(|| attempt(&mut reload));
+        assert_eq!(refused(outcome), "directory");
+        assert!(reload.held_back().is_some());
+    }
+    // Somebody else is wrong now, and alice still is.
+    store(&running, &ALICE.replace("alice", "bob")).await;
+    for _ in 0..2 {
+        let outcome = tokio::task::block_in_place(|| reload.run_again());
+        assert_eq!(refused(outcome), "directory");
+    }
+    for name in ["alice", "bob"] {
+        let mended = ALICE
+            .replace("alice", name)
+            .replace("{}", r#"{"level": 1}"#);
+        store(&running, &mended).await;
+    }
+    let outcome = tokio::task::block_in_place(|| reload.run_again());
+    assert!(matches!(outcome, Outcome::Activated), "{outcome:?}");
+    assert!(reload.held_back().is_none());
+    // Faults of the files are not for the directory to mend.
+    write(folder.path(), "a.cedar", "permit(principal,");
+    let outcome = tokio::task::block_in_place(|| reload.run());
+    assert_eq!(refused(outcome), "a.cedar");
+    assert!(reload.held_back().is_none());
+    running.server.stop().await.unwrap();
+    let records = Reader::open(log.path(), Since::Oldest).unwrap();
+    let records = records.map(|line| serde_json::from_str(&line.unwrap().text).unwrap());
+    let mut records: Vec<Json> = records.collect();
+    fit_the_schema(&records);
+    records.retain(|record| record["kind"] == "rejection");
+    assert_eq!(records.len(), 3, "{records:?}");
 }
 
 /// While revisions change under load, every answer is one that its revision

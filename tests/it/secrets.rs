@@ -109,8 +109,8 @@ pub(crate) fn seed(config: &mut Config) -> Seeds {
     let otlp = &mut config.telemetry.otlp;
     let targets = [&mut otlp.traces, &mut otlp.metrics, &mut otlp.logs];
     for target in targets.into_iter().flatten() {
-        let header = ("authorization".to_owned(), format!("Bearer {}", secret()));
-        target.headers.push(header);
+        let header = format!("Bearer {}", secret()).parse().unwrap();
+        target.headers.insert("authorization", header);
     }
     Seeds { log, folder }
 }

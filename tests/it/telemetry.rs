@@ -7,7 +7,6 @@ use deodar::telemetry::trace::Trust;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use tokio::net::TcpListener;
 use tonic::Request;
-use tonic::transport::Endpoint;
 
 use crate::cli::Place;
 use crate::cli::serve::Served;

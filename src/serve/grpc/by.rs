@@ -19,7 +19,8 @@ pub(super) struct By {
 }
 
 impl By {
-    /// Reads the connection, `x-request-id` and `traceparent` (W3C trace context).
+    /// Reads the connection, `x-request-id` and `traceparent` (W3C trace context);
+    /// the latter is not here when callers' traces are ignored.
     pub(super) fn of(metadata: &MetadataMap, extensions: &Extensions) -> Self {
         let text = |name: &str| metadata.get(name)?.to_str().ok();
         let request = text("x-request-id").filter(|text| !text.is_empty());

@@ -2,12 +2,17 @@
 //! was acknowledged is lost, and the next start needs no hand.
 
 use std::collections::HashSet;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use deodar::audit::Audit;
 use deodar::audit::Mode;
 use deodar::audit::Options;
 use deodar::audit::Submitted;
+use deodar::audit::files::Call;
+use deodar::audit::files::Files;
+use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::failing::Gate;
@@ -133,4 +138,33 @@ proptest! {
             .collect();
         prop_assert_eq!(kept.count(), told.len());
     }
+}
+
+/// Seen to fail when the parents of the directory are not synced.
+#[test]
+fn the_directory_itself_has_a_durable_name() {
+    let folder = fresh();
+    let open = |directory: PathBuf| {
+        let synced = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&synced);
+        let files = Files::behind(Arc::new(move |path: &Path, call| {
+            if call == Call::SyncDirectory {
+                noted.lock().push(path.to_owned());
+            }
+            Ok(())
+        }));
+        let audit = Audit::open(Options {
+            files,
+            ..options(&directory)
+        });
+        audit.unwrap().close();
+        std::mem::take(&mut *synced.lock())
+    };
+    let (above, log) = (folder.path().join("a"), folder.path().join("a/b/log"));
+    let synced = open(log.clone());
+    for parent in [folder.path(), &above, &above.join("b")] {
+        assert!(synced.contains(&parent.to_owned()), "{synced:?}");
+    }
+    // Once: it is there now.
+    assert!(open(log.clone()).iter().all(|path| *path == log));
 }

@@ -16,6 +16,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::site::START;
+use super::site::close_packed;
 use super::site::copy;
 use super::site::files;
 use super::site::fresh;
@@ -221,7 +222,7 @@ fn a_segment_of_another_log_is_found() {
     for number in 0..40 {
         put(&audit, number);
     }
-    audit.close();
+    close_packed(audit, other.path());
     let theirs = &files(other.path())[2];
     let ours = &segments[2].0;
     assert!(
@@ -251,7 +252,7 @@ fn a_damaged_packed_segment_is_found() {
     for number in 0..40 {
         put(&audit, number);
     }
-    audit.close();
+    close_packed(audit, directory.path());
     let packed = &files(directory.path())[1];
     let good = fs::read(packed).unwrap();
     for at in [0, good.len() / 2, good.len() - 1] {

@@ -20,6 +20,7 @@ use super::failing::Gate;
 use super::failing::Plan;
 use super::site::START;
 use super::site::WINDOW;
+use super::site::eventually;
 use super::site::fresh;
 use super::site::lines;
 use super::site::numbers;
@@ -200,6 +201,32 @@ fn closing_gives_up_on_a_disk_that_fails() {
         sound(directory.path());
         assert_eq!(numbers(directory.path(), 0)[0], 0);
     }
+}
+
+/// A device that is always full, in the place of the second segment.
+#[test]
+fn the_full_device_is_waited_out() {
+    let directory = fresh();
+    let audit = Audit::open(Options {
+        segment_bytes: 1,
+        ..options(directory.path())
+    })
+    .unwrap();
+    put(&audit, 0);
+    audit.flush_blocking().unwrap();
+    let device = directory.path().join(format!("{:020}.ndjson", 3));
+    std::os::unix::fs::symlink("/dev/full", &device).unwrap();
+    put(&audit, 1);
+    eventually(|| matches!(audit.health(), Err(Unhealthy::Failing(_))));
+    assert_eq!(audit.counters().durable_seq, 2);
+    std::fs::remove_file(device).unwrap();
+    audit.flush_blocking().unwrap();
+    audit.close();
+    sound(directory.path());
+    assert_eq!(numbers(directory.path(), 0), [0, 1]);
+    let gaps = of_kind(directory.path(), "gap");
+    let told = gaps[0]["disk_error"].as_str().unwrap();
+    assert!(told.contains("No space left on device"), "{told}");
 }
 
 /// A file system of this size, as long as it is held.

@@ -18,6 +18,7 @@ use proptest::prelude::*;
 
 use super::site::START;
 use super::site::WINDOW;
+use super::site::close_packed;
 use super::site::files;
 use super::site::fresh;
 use super::site::lines;
@@ -112,7 +113,7 @@ proptest! {
             }
         }
         prop_assert_eq!(audit.health(), Ok(()));
-        audit.close();
+        close_packed(audit, directory.path());
         let report = sound(directory.path());
         prop_assert_eq!((report.first_seq, report.gaps), (1, 0));
         let all = lines(directory.path());

@@ -21,6 +21,7 @@ use deodar::directory::time::Time;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::audit_record::fit_the_schema;
 pub use crate::directory::site::fresh;
 
 /// 2026-01-31T12:00:00Z.
@@ -87,12 +88,25 @@ pub fn numbers(directory: &Path, thread: u64) -> Vec<u64> {
         .collect()
 }
 
-/// A log in which nothing is wrong.
+/// A log in which nothing is wrong, and whose own records are as documented.
 pub fn sound(directory: &Path) -> Report {
     let report = verify(directory).unwrap();
     assert_eq!(report.fault, None);
-    assert_eq!(report.records, lines(directory).len() as u64);
+    let lines = lines(directory);
+    assert_eq!(report.records, lines.len() as u64);
+    let own = lines.iter().filter(|line| line.kind != "test");
+    let own = own.map(|line| serde_json::from_str(&line.text).unwrap());
+    fit_the_schema(&own.collect::<Vec<_>>());
     report
+}
+
+/// Makes what was submitted durable, waits until every closed segment is packed,
+/// and closes the log: it packs no more then.
+pub fn close_packed(audit: Audit, directory: &Path) {
+    audit.flush_blocking().unwrap();
+    let is_packed = |path: &PathBuf| path.extension().unwrap() == "zst";
+    eventually(|| files(directory).iter().rev().skip(1).all(is_packed));
+    audit.close();
 }
 
 /// What is wrong with a log; the end may be torn.

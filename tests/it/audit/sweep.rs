@@ -1,22 +1,33 @@
 //! Closed segments: packed, dropped, and what a crash in between leaves.
 
 use std::fs;
+use std::io;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use deodar::audit::Audit;
 use deodar::audit::Options;
 use deodar::audit::ReadError;
+use deodar::audit::Submitted;
+use deodar::audit::files::Call;
+use deodar::audit::files::Files;
+use deodar::audit::files::Refused;
 use deodar::audit::read::Reader;
 use deodar::audit::read::Since;
 use deodar::audit::verify::verify;
 use deodar::directory::time::Time;
+use parking_lot::Mutex;
 
 use super::failing::Gate;
 use super::failing::Plan;
 use super::site::START;
+use super::site::close_packed;
 use super::site::eventually;
 use super::site::files;
 use super::site::fresh;
@@ -25,9 +36,10 @@ use super::site::numbers;
 use super::site::of_kind;
 use super::site::options;
 use super::site::put;
+use super::site::record;
 use super::site::sound;
 
-fn small(directory: &std::path::Path) -> Options {
+fn small(directory: &Path) -> Options {
     Options {
         segment_bytes: 1000,
         ..options(directory)
@@ -35,11 +47,28 @@ fn small(directory: &std::path::Path) -> Options {
 }
 
 fn filled(options: Options, count: u64) {
+    let directory = options.directory.clone();
     let audit = Audit::open(options).unwrap();
     for number in 0..count {
         put(&audit, number);
     }
-    audit.close();
+    close_packed(audit, &directory);
+}
+
+/// Some closed segments, none packed, with the last one open.
+fn unpacked(directory: &Path) -> Vec<PathBuf> {
+    filled(small(directory), 20);
+    let files = files(directory);
+    for packed in &files[..files.len() - 1] {
+        let text = zstd::decode_all(&*fs::read(packed).unwrap()).unwrap();
+        fs::write(packed.with_extension(""), text).unwrap();
+        fs::remove_file(packed).unwrap();
+    }
+    super::site::files(directory)
+}
+
+fn is_packed(path: &Path) -> bool {
+    !path.exists() && path.with_extension("ndjson.zst").exists()
 }
 
 #[test]
@@ -69,7 +98,10 @@ fn a_crash_while_packing_leaves_nothing_behind() {
         }
         assert_eq!(lines(directory.path()), before);
         sound(directory.path());
-        Audit::open(small(directory.path())).unwrap().close();
+        close_packed(
+            Audit::open(small(directory.path())).unwrap(),
+            directory.path(),
+        );
         assert!(!plain.exists() && !fs::exists(unfinished).unwrap());
         assert_eq!(
             zstd::decode_all(&*fs::read(&packed).unwrap()).unwrap(),
@@ -91,9 +123,207 @@ fn a_damaged_segment_is_not_packed() {
     fs::remove_file(&packed).unwrap();
     text[300] ^= 1;
     fs::write(&plain, &text).unwrap();
-    Audit::open(small(directory.path())).unwrap().close();
+    // The one behind it shows that it was looked at.
+    let next = files(directory.path())[2].clone();
+    let text_of_next = zstd::decode_all(&*fs::read(&next).unwrap()).unwrap();
+    fs::write(next.with_extension(""), text_of_next).unwrap();
+    fs::remove_file(&next).unwrap();
+    let audit = Audit::open(small(directory.path())).unwrap();
+    eventually(|| is_packed(&next.with_extension("")));
+    audit.close();
     assert!(!packed.exists());
     assert_eq!(fs::read(&plain).unwrap(), text);
+}
+
+/// Seen to fail when the file is kept.
+#[test]
+fn packing_that_fails_leaves_nothing_behind() {
+    for (number, call) in ["write", "sync", "rename"].into_iter().enumerate() {
+        let directory = fresh();
+        let closed = unpacked(directory.path()).len() as u64 - 1;
+        let files = Files::behind(Arc::new(move |path, asked| {
+            let is_asked = match asked {
+                Call::Write(_) => call == "write" && path.extension().unwrap() == "new",
+                Call::Sync => call == "sync" && path.extension().unwrap() == "new",
+                Call::Rename => call == "rename",
+                _ => false,
+            };
+            let kind = [ErrorKind::Other, ErrorKind::StorageFull][number % 2];
+            let error = || io::Error::from(kind);
+            let refused = || Refused {
+                written: 100,
+                error: error(),
+            };
+            if is_asked { Err(refused()) } else { Ok(()) }
+        }));
+        let audit = Audit::open(Options {
+            files,
+            ..small(directory.path())
+        })
+        .unwrap();
+        // All are tried, unless the disk is full.
+        let tried = if number % 2 == 0 { closed } else { 1 };
+        eventually(|| audit.counters().disk_errors == tried);
+        let entries = fs::read_dir(directory.path()).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let unfinished = paths.filter(|path| path.extension().is_some_and(|end| end == "new"));
+        assert_eq!(unfinished.count(), 0, "{call}");
+        audit.close();
+        sound(directory.path());
+    }
+}
+
+/// Seen to fail when the first error ends the sweep.
+#[test]
+fn a_segment_that_cannot_be_packed_is_passed_over() {
+    let directory = fresh();
+    let segments = unpacked(directory.path());
+    // Not to be replaced by a file.
+    fs::create_dir(segments[1].with_extension("ndjson.zst")).unwrap();
+    let audit = Audit::open(small(directory.path())).unwrap();
+    let last = segments.len() - 1;
+    eventually(|| segments[2..last].iter().all(|path| is_packed(path)));
+    assert!(is_packed(&segments[0]));
+    audit.close();
+    assert!(segments[1].exists());
+    sound(directory.path());
+}
+
+/// Its successor cannot be read, but those behind tell its age as well.
+#[test]
+fn a_segment_before_a_damaged_one_gets_old() {
+    let directory = fresh();
+    let segments = unpacked(directory.path());
+    fs::write(&segments[2], "no record\n").unwrap();
+    let clock = Arc::new(AtomicI64::new(START + 2_000_000));
+    let audit = Audit::open(Options {
+        keep_age: Some(Duration::from_secs(1000)),
+        time: Time::Set(clock),
+        ..small(directory.path())
+    })
+    .unwrap();
+    let (_, closed) = segments.split_last().unwrap();
+    eventually(|| closed.iter().all(|path| !path.exists() && !is_packed(path)));
+    audit.close();
+    sound(directory.path());
+}
+
+/// What was just closed is small once it is packed. Seen to fail when segments are
+/// dropped first.
+#[test]
+fn a_segment_is_packed_before_it_is_too_much() {
+    let directory = fresh();
+    let audit = Audit::open(Options {
+        segment_bytes: 20_000,
+        keep_bytes: Some(15_000),
+        ..options(directory.path())
+    })
+    .unwrap();
+    let mut number = 0;
+    while audit.counters().segments == 0 {
+        let submitted = audit.submit(START, record(0, number, 1000));
+        assert!(matches!(submitted, Submitted::Taken), "{submitted:?}");
+        audit.flush_blocking().unwrap();
+        number += 1;
+    }
+    close_packed(audit, directory.path());
+    assert_eq!(sound(directory.path()).first_seq, 1);
+    assert_eq!(
+        numbers(directory.path(), 0),
+        (0..number).collect::<Vec<_>>()
+    );
+}
+
+/// Where it cannot be packed for want of room, what is too much is dropped all the
+/// same, and then there is room.
+#[test]
+fn on_a_full_disk_the_oldest_are_dropped() {
+    let directory = fresh();
+    let segments = unpacked(directory.path());
+    let kept = segments.clone();
+    let files = Files::behind(Arc::new(move |path, asked| {
+        let is_full = kept[0].exists() && path.extension().is_some_and(|end| end == "new");
+        if is_full && matches!(asked, Call::Write(_)) {
+            let error = io::Error::from(ErrorKind::StorageFull);
+            return Err(Refused { written: 0, error });
+        }
+        Ok(())
+    }));
+    let audit = Audit::open(Options {
+        files,
+        keep_bytes: Some(3000),
+        ..small(directory.path())
+    })
+    .unwrap();
+    eventually(|| !segments[0].exists());
+    close_packed(audit, directory.path());
+    assert!(sound(directory.path()).first_seq > 1);
+}
+
+/// Seen to fail when a sweep goes on while the log closes.
+#[test]
+fn closing_does_not_wait_for_a_backlog() {
+    let directory = fresh();
+    let segments = unpacked(directory.path());
+    assert!(segments.len() > 3);
+    let gate = Arc::new(Mutex::new(()));
+    let shut = gate.lock();
+    let begun = Arc::new(AtomicU64::new(0));
+    let (at_gate, counted) = (Arc::clone(&gate), Arc::clone(&begun));
+    let files = Files::behind(Arc::new(move |path, asked| {
+        if asked == Call::Open && path.extension().unwrap() == "new" {
+            counted.fetch_add(1, Ordering::Relaxed);
+            drop(at_gate.lock());
+        }
+        Ok(())
+    }));
+    let audit = Audit::open(Options {
+        files,
+        ..small(directory.path())
+    })
+    .unwrap();
+    eventually(|| begun.load(Ordering::Relaxed) == 1);
+    let other = audit.clone();
+    let closing = std::thread::spawn(move || audit.close());
+    eventually(|| other.answering().is_err());
+    drop(shut);
+    closing.join().unwrap();
+    assert_eq!(begun.load(Ordering::Relaxed), 1);
+    // The next start goes on.
+    close_packed(
+        Audit::open(small(directory.path())).unwrap(),
+        directory.path(),
+    );
+    sound(directory.path());
+}
+
+/// Seen to fail when what comes next is not compared with what is there.
+#[test]
+fn a_reader_whose_next_segments_were_dropped_says_so() {
+    let directory = fresh();
+    filled(small(directory.path()), 20);
+    let segments = files(directory.path());
+    let at_its_end = || {
+        let mut reader = Reader::open(directory.path(), Since::Oldest).unwrap();
+        let packed = fs::File::open(&segments[0]).unwrap();
+        let text = zstd::decode_all(packed).unwrap();
+        for _ in text.split(|byte| *byte == b'\n').skip(1) {
+            reader.next().unwrap().unwrap();
+        }
+        reader
+    };
+    let (mut behind, mut before_a_hole) = (at_its_end(), at_its_end());
+    fs::remove_file(&segments[1]).unwrap();
+    match before_a_hole.next() {
+        Some(Err(ReadError::Damaged(_))) => {}
+        other => panic!("{other:?}"),
+    }
+    fs::remove_file(&segments[0]).unwrap();
+    let oldest = lines(directory.path())[0].seq;
+    match behind.next() {
+        Some(Err(ReadError::Dropped { oldest: told })) => assert_eq!(told, oldest),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -225,7 +455,7 @@ fn a_log_that_is_written_packed_and_dropped_is_sound() {
             Ok(report) => assert_eq!(report.fault, None),
             // Dropped faster than it is read.
             Err(ReadError::Io { error, .. }) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+                assert_eq!(error.kind(), ErrorKind::NotFound);
             }
             Err(error) => panic!("{error}"),
         }

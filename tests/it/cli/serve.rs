@@ -13,10 +13,13 @@ use std::process::Output;
 use std::process::Stdio;
 use std::sync::Mutex;
 
+use deodar::audit::read::Reader;
+use deodar::audit::read::Since;
 use serde_json::Value as Json;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
 
+use crate::audit_record::fit_the_schema;
 use crate::cases;
 use crate::cases::Case;
 use crate::cases::Told;
@@ -246,6 +249,28 @@ fn at_a_hangup_the_log_level_is_read_again() {
     let line = served.line_with("`log.level` stays");
     assert_eq!(line["error"], "`log.level` is not a log filter");
     assert_eq!(served.terminate().0, Some(0));
+    // What it was, and what it was changed to.
+    let log = place.0.path().join("deodar-data/audit");
+    let records = Reader::open(&log, Since::Oldest).unwrap();
+    let records = records.map(|line| serde_json::from_str(&line.unwrap().text).unwrap());
+    let records: Vec<Json> = records.collect();
+    fit_the_schema(&records);
+    let set = records
+        .iter()
+        .filter(|record| record["kind"] == "configuration");
+    let set: Vec<&Json> = set.collect();
+    assert_eq!(set.len(), 2, "{set:?}");
+    assert!(set[0]["signal"].is_null() && set[0]["set"]["log.level"].is_null());
+    assert_eq!(set[1]["signal"], "SIGHUP");
+    assert_eq!(
+        set[1]["set"],
+        serde_json::json!({"log.level": "deodar=debug"})
+    );
+    let last = records.last().unwrap();
+    assert_eq!(
+        (&last["kind"], &last["reason"]),
+        (&"stop".into(), &"SIGTERM".into())
+    );
 }
 
 #[test]

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use super::site::Plan;
 use super::site::Site;
 use super::site::put;
+use crate::audit_record::fit_the_schema;
 
 /// Room in the queue of the log.
 const ROOM: usize = 4;
@@ -80,9 +81,10 @@ fn write(site: &Site, times: usize) -> Vec<String> {
 fn of_kind(folder: &Path, kind: &str) -> Vec<Json> {
     let lines = Reader::open(folder, Since::Oldest).unwrap();
     let records = lines.map(|line| serde_json::from_str(&line.unwrap().text).unwrap());
+    let mut records: Vec<Json> = records.collect();
+    fit_the_schema(&records);
+    records.retain(|record| record["kind"] == kind);
     records
-        .filter(|record: &Json| record["kind"] == kind)
-        .collect()
 }
 
 /// Waits until so many starts to record can be read.

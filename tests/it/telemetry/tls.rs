@@ -114,7 +114,7 @@ async fn running(url: &str, protocol: &str, folder: &Path, files: [&str; 3]) -> 
     let mut config = config(&reference());
     config.telemetry.trust = Trust::Child;
     config.telemetry.otlp = settings(&variables);
-    let running = Running::start(config).await;
+    let running = Box::pin(Running::start(config)).await;
     running.authorization().authorize(good()).await.unwrap();
     running
 }
