@@ -319,10 +319,20 @@ fn is_the_callers_fault(status: &Status) {
     assert!(!status.message().is_empty(), "{status:?}");
 }
 
-/// Single questions and batches are answered without waiting for anything.
+/// Single questions and batches are answered without waiting for anything; a batch
+/// lets others go on now and then.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => panic!("an answer that waits"),
+    let mut future = pin!(future);
+    for _ in 0..TURNS_MAX {
+        if let Poll::Ready(answer) = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return answer;
+        }
     }
+    panic!("an answer that waits");
 }
+
+/// How often a batch may let others go on: once an item.
+const TURNS_MAX: usize = 32;

@@ -158,7 +158,9 @@ impl Writer {
         }
         // What went wrong is told behind what was taken before it did. If that
         // goes wrong too, it is told the next time.
-        if let Some((gap, loss, why)) = self.trouble.take() {
+        let due = self.trouble.due();
+        let is_due = due.is_some_and(|due| taken.is_closing || due <= Instant::now());
+        if is_due && let Some((gap, loss, why)) = self.trouble.take() {
             self.own(gap);
             events::audit_gap(loss.lost, loss.refused, &why);
             if self.mode == Mode::Sync || taken.is_closing || !taken.flushes.is_empty() {
@@ -174,9 +176,13 @@ impl Writer {
 
     /// Until when the writer may wait for more.
     fn until(&self) -> Option<Instant> {
-        if !self.trouble.is_none() {
-            return Some(Instant::now() + self.retry);
-        }
+        let trouble = self.trouble.due();
+        let trouble = trouble.map(|due| due.max(Instant::now() + self.retry));
+        trouble.into_iter().chain(self.until_due()).min()
+    }
+
+    /// Until when, if nothing is wrong.
+    fn until_due(&self) -> Option<Instant> {
         if !self.segment.pending().is_empty() {
             return Some(self.sync_at());
         }

@@ -74,6 +74,7 @@ impl Measured {
             Family::count(&table::AUDIT_RECORDS, counters.records),
             missing,
             Family::count(&table::AUDIT_WAITING, counters.waiting_records as u64),
+            Family::count(&table::AUDIT_WAITING_BYTES, counters.waiting_bytes as u64),
             Family::of(&table::AUDIT_OLDEST).with([], Value::Number(oldest)),
             Family::count(&table::AUDIT_LATE, counters.late),
             Family::count(&table::AUDIT_DISK_ERRORS, counters.disk_errors),

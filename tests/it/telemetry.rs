@@ -108,6 +108,13 @@ async fn a_decision_is_a_span_a_metric_and_a_log_record_of_the_caller_s_trace() 
     assert_eq!(of(&call.attributes, "error.type"), None);
     let all = format!("{:?}", call.attributes);
     assert!(!all.contains("press-01"), "no ids of parties: {all}");
+    let (_, lines) = served.terminate();
+    let line = lines
+        .lines()
+        .find(|line| line.contains(&answer.decision_id));
+    let line: serde_json::Value = serde_json::from_str(line.unwrap()).unwrap();
+    assert_eq!(line["trace_id"], TRACE);
+    assert_eq!(line["span_id"], hex(&call.span_id));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -172,6 +172,10 @@ metrics! {
         &[],
         "Records that are not on the disk yet.",
         "Near `audit.waiting_records_max` answers wait, are denied, or lose their records, by `audit.overflow`.";
+    AUDIT_WAITING_BYTES = ("deodar.audit.waiting", Gauge, "By"),
+        &[],
+        "Bytes of memory of records that are not on the disk yet.",
+        "Near `audit.waiting_bytes_max` answers wait, are denied, or lose their records, by `audit.overflow`.";
     AUDIT_OLDEST = ("deodar.audit.oldest_waiting", Gauge, "s"),
         &[],
         "For how long the oldest of these has waited.",

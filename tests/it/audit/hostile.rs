@@ -23,6 +23,7 @@ use deodar::audit::verify::verify;
 use tempfile::TempDir;
 
 use super::site::START;
+use super::site::close_packed;
 use super::site::files;
 use super::site::fresh;
 use super::site::lines;
@@ -41,7 +42,7 @@ fn log() -> TempDir {
     for number in 0..40 {
         put(&audit, number);
     }
-    audit.close();
+    close_packed(audit, directory.path());
     assert!(files(directory.path()).len() > 4);
     directory
 }

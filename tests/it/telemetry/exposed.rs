@@ -116,7 +116,8 @@ async fn both_formats_have_the_same_series_and_one_has_exemplars() {
     assert_eq!(series(&text_samples), series(&samples));
     for (series, sample) in &text_samples {
         assert_eq!(sample.exemplar, None, "{series}");
-        if !series.starts_with("process_") {
+        // The log is written meanwhile.
+        if !series.starts_with("process_") && !series.starts_with("deodar_audit_") {
             assert_eq!(sample.value, samples[series].value, "{series}");
         }
     }
