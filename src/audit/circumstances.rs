@@ -38,6 +38,8 @@ struct Told {
     entities_digest: Print,
     #[serde(default)]
     redacted: Print,
+    #[serde(default)]
+    shortened: Print,
 }
 
 impl Circumstances {
@@ -48,7 +50,7 @@ impl Circumstances {
         let told = told.unwrap_or_default();
         Self {
             directory: directory.to_owned(),
-            is_redacted: told.redacted == Print::of('b', &true),
+            is_redacted: [told.redacted, told.shortened].contains(&Print::of('b', &true)),
             context: told.context.0,
             entities: told.entities_digest.0,
         }

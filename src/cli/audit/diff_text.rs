@@ -28,6 +28,9 @@ use crate::cli::output::WARN;
 use crate::cli::output::count;
 use crate::cli::output::paint;
 
+/// The time of a decision, which the server adds to its context.
+const TIME: &str = "context.now";
+
 /// Characters of a revision that are shown.
 const SHORT: usize = 12;
 
@@ -204,7 +207,7 @@ fn notes(diff: &Diff) -> Vec<String> {
         ),
         (
             unsure,
-            "of these may be due to what is also different, not to the policies",
+            "of these may be due to what is also different besides the time, not to the policies",
         ),
         (
             diff.undecided(),
@@ -229,9 +232,10 @@ fn notes(diff: &Diff) -> Vec<String> {
     .collect()
 }
 
-/// Only the policies differ.
+/// Only the policies differ, and the time, as it does for any two decisions.
 fn is_certain(changed: &Changed<'_>) -> bool {
-    !changed.is_redacted() && changed.also_differing().is_empty()
+    let also = changed.also_differing();
+    !changed.is_redacted() && also.iter().all(|name| name == TIME)
 }
 
 /// For programs.
