@@ -100,6 +100,34 @@ pub fn refused(status: &Status) -> Failure {
     let message = Message::new(status.message(), "");
     match status.code() {
         Code::InvalidArgument => Failure::Usage(message),
+        // The first is what tonic's client makes of a time-out of its own.
+        Code::Cancelled | Code::DeadlineExceeded => Failure::Failed(Message::new(
+            format!("the server did not answer within {PATIENCE:?}"),
+            "ask its `/readyz` why; it may be waiting for a disk",
+        )),
         code => Failure::Failed(Message::new(format!("{code:?}: {}", status.message()), "")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Status;
+
+    use super::refused;
+    use crate::cli::failure::Failure;
+
+    #[test]
+    fn a_server_that_takes_too_long_is_told_as_such() {
+        for status in [
+            Status::cancelled("Timeout expired"),
+            Status::deadline_exceeded(""),
+        ] {
+            let Failure::Failed(message) = refused(&status) else {
+                panic!("{status}");
+            };
+            let told = format!("{message:?}");
+            assert!(told.contains("did not answer within 10s"), "{told}");
+            assert!(told.contains("/readyz"), "{told}");
+        }
     }
 }
