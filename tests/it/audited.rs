@@ -249,7 +249,8 @@ async fn in_sync_questions_of_a_stream_share_syncs() {
         .map(|answer| answer.unwrap().correlation_id);
     assert!(order.eq(0..600));
     let taken = syncs() - before;
-    assert!(taken < 300, "{taken}");
+    // 601 when each waits for its own; 28 to 135 on a busy machine.
+    assert!(taken < 500, "{taken}");
     assert_eq!(of_kind(folder.path(), "decision").len(), 600);
 }
 
