@@ -23,6 +23,9 @@ use crate::kills;
 const SYNC_TO: &str = "DEODAR_TEST_AUDIT_SYNC_TO";
 const BATCHED_TO: &str = "DEODAR_TEST_AUDIT_BATCHED_TO";
 
+/// How often the processes of one log are killed.
+const KILLS_OF_A_LOG: u64 = 15;
+
 /// Not a test of its own: the process that is killed.
 #[test]
 fn child_that_records() {
@@ -72,25 +75,35 @@ fn child_that_records() {
 #[test]
 fn nothing_acknowledged_is_lost_when_killed() {
     for variable in [SYNC_TO, BATCHED_TO] {
-        let directory = fresh();
-        for _ in 0..kills::times(12) {
-            let child = kills::child(
-                "audit::killed::child_that_records",
-                variable,
-                directory.path(),
-            );
-            let told = kills::kill(child, 200_000);
-            let last = told.last().map(|number| number.parse().unwrap());
-            let acknowledged = last.unwrap_or(0);
-            assert_eq!(super::site::verify_fault(directory.path()), None);
-            let there = numbers(directory.path(), 0);
-            assert_eq!(there, (0..there.len() as u64).collect::<Vec<_>>());
-            assert!(there.len() as u64 > acknowledged, "{acknowledged} is lost");
+        let mut left = kills::times(12);
+        while left > 0 {
+            // Each look is at all of a log, so none gets long.
+            let times = left.min(KILLS_OF_A_LOG);
+            left -= times;
+            kill_while_recording(variable, times);
         }
-        Audit::open(options(directory.path())).unwrap().close();
-        let report = sound(directory.path());
-        assert!(report.segments > 3, "{report:?}");
     }
+}
+
+fn kill_while_recording(variable: &str, times: u64) {
+    let directory = fresh();
+    for _ in 0..times {
+        let child = kills::child(
+            "audit::killed::child_that_records",
+            variable,
+            directory.path(),
+        );
+        let told = kills::kill(child, 200_000);
+        let last = told.last().map(|number| number.parse().unwrap());
+        let acknowledged = last.unwrap_or(0);
+        assert_eq!(super::site::verify_fault(directory.path()), None);
+        let there = numbers(directory.path(), 0);
+        assert_eq!(there, (0..there.len() as u64).collect::<Vec<_>>());
+        assert!(there.len() as u64 > acknowledged, "{acknowledged} is lost");
+    }
+    Audit::open(options(directory.path())).unwrap().close();
+    let report = sound(directory.path());
+    assert!(report.segments > 3, "{report:?}");
 }
 
 /// Not a test of its own: the process that comes second.
