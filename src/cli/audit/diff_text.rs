@@ -167,7 +167,10 @@ fn push_question(text: &mut String, changed: &Changed<'_>) {
     ];
     let styles = [FAINT, PLAIN, PLAIN, PLAIN, PLAIN];
     text.push_str(&output::table("    ", styles, &rows));
-    let also = changed.also_differing();
+    // The time differs unless both were asked within a second: it is told by the
+    // records, and by `--json`.
+    let mut also = changed.also_differing();
+    also.retain(|name| name != TIME);
     let told = match (also.is_empty(), changed.is_redacted()) {
         (true, false) => return,
         (true, true) => "also different, perhaps: what was redacted".to_owned(),
