@@ -556,7 +556,7 @@ async fn policies_are_listed_in_pages_and_shown_one_by_one() {
 
 /// A call as it is on the wire: the frame in, the `grpc-status` and the frame
 /// out.
-async fn raw_call(
+pub(crate) async fn raw_call(
     running: &Running,
     method: &str,
     message: &[u8],

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::Value as Json;
 use serde_json::json;
 
+use super::csv::cell;
 use super::filters::FilterArgs;
 use super::rows::printable;
 use super::source::moment;
@@ -43,8 +44,11 @@ pub struct StatsArgs {
     top: usize,
     #[command(flatten)]
     filters: FilterArgs,
-    #[arg(long, help = JSON_HELP)]
+    #[arg(long, conflicts_with = "csv", help = JSON_HELP)]
     json: bool,
+    /// Write CSV: a row for each name of each list, with its count
+    #[arg(long)]
+    csv: bool,
 }
 
 /// Shows it.
@@ -56,6 +60,8 @@ pub fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
     let stats = stats.map_err(|error| unreadable(&error))?;
     let text = if args.json {
         output::json(&json(&stats, args.top))
+    } else if args.csv {
+        rows(&stats, args.top)
     } else {
         text(&stats, args.top)
     };
@@ -108,6 +114,35 @@ fn json(stats: &Stats, top: usize) -> Json {
         }
     }
     json
+}
+
+/// RFC 4180.
+fn rows(stats: &Stats, top: usize) -> String {
+    let mut text = "list,name,count\r\n".to_owned();
+    let mut push = |list: &str, name: &str, count: u64| {
+        writeln!(text, "{list},{},{count}\r", cell(name)).ok();
+    };
+    push("decisions", "allow", stats.allowed);
+    push("decisions", "deny", stats.denied);
+    for (list, counts) in [("kinds", &stats.kinds), ("causes", &stats.causes)] {
+        for (name, count) in counts {
+            push(list, name, *count);
+        }
+    }
+    for revision in &stats.revisions {
+        push("revisions_allow", &revision.revision, revision.allowed);
+        push("revisions_deny", &revision.revision, revision.denied);
+    }
+    for (list, counts) in lists(stats) {
+        let (names, others) = counts.top(top);
+        for (name, count) in names {
+            push(list, name, count);
+        }
+        if others > 0 {
+            push(list, "(others)", others);
+        }
+    }
+    text
 }
 
 fn text(stats: &Stats, top: usize) -> String {

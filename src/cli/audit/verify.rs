@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::csv::cell;
 use super::source::unreadable;
 use crate::audit::fault::Fault;
 use crate::audit::fault::What;
@@ -26,6 +27,8 @@ use crate::cli::output::paint;
 
 const JSON_HELP: &str = r#"Write JSON: {"whole", "log", "segments", "records", "bytes", "first_seq", "head": {"seq", "hash"}, "gaps", "lost", "incomplete_bytes", "fault": {"file", "line", "seq", "offset", "what", "hint"}}"#;
 
+const CSV_HEADER: &str = "whole,segments,records,head_seq,head_hash,gaps,lost,fault_file,fault_line,fault_seq,fault_offset,fault";
+
 /// Check that a log is whole, and name the first fault
 ///
 /// Numbers have no holes, each record has the hash of the one before, and each
@@ -42,8 +45,11 @@ pub struct VerifyArgs {
     /// The directory of the log; it may be in use
     #[arg(long, value_name = "DIR")]
     path: PathBuf,
-    #[arg(long, help = JSON_HELP)]
+    #[arg(long, conflicts_with = "csv", help = JSON_HELP)]
     json: bool,
+    /// Write CSV: a header and one row
+    #[arg(long)]
+    csv: bool,
 }
 
 /// Checks it.
@@ -54,6 +60,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let report = verify::verify(&args.path).map_err(|error| unreadable(&error))?;
     let text = if args.json {
         output::json(&json(&report))
+    } else if args.csv {
+        row(&report)
     } else {
         text(&args.path, &report)
     };
@@ -88,6 +96,31 @@ fn json(report: &Report) -> serde_json::Value {
             "hint": hint(fault),
         })),
     })
+}
+
+/// RFC 4180; what is not there is empty.
+fn row(report: &Report) -> String {
+    let head = report.head.as_ref();
+    let fault = report.fault.as_ref();
+    let of_fault = |part: fn(&Fault) -> String| fault.map(part).unwrap_or_default();
+    let cells = [
+        fault.is_none().to_string(),
+        report.segments.to_string(),
+        report.records.to_string(),
+        head.map(|(seq, _)| seq.to_string()).unwrap_or_default(),
+        head.map(|(_, hash)| hash.to_string()).unwrap_or_default(),
+        report.gaps.to_string(),
+        report.lost.to_string(),
+        of_fault(|fault| fault.file.clone()),
+        of_fault(|fault| fault.line.to_string()),
+        of_fault(|fault| fault.seq.to_string()),
+        of_fault(|fault| fault.offset.to_string()),
+        of_fault(|fault| fault.what.to_string()),
+    ];
+    format!(
+        "{CSV_HEADER}\r\n{}\r\n",
+        cells.map(|text| cell(&text)).join(",")
+    )
 }
 
 fn text(path: &Path, report: &Report) -> String {

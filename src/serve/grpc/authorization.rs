@@ -209,39 +209,43 @@ pub struct Answers {
     /// those behind them.
     waiting: VecDeque<Waiting>,
     /// What the caller is told behind all of them.
-    end: Option<Status>,
+    end: Option<Later<Status>>,
     deadline: Option<Deadline>,
     late: Option<Pin<Box<Sleep>>>,
 }
 
+/// What is not there yet.
+struct Later<T>(Pin<Box<dyn Future<Output = T> + Send>>);
+
+impl<T> fmt::Debug for Later<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Later")
+    }
+}
+
 /// An answer that cannot be given yet.
+#[derive(Debug)]
 enum Waiting {
     /// It is not there yet.
-    For(Pin<Box<dyn Future<Output = Vec<u8>> + Send>>),
+    For(Later<Vec<u8>>),
     /// It is, behind others.
     Done(Vec<u8>),
 }
 
 impl Waiting {
     fn on(answer: impl Future<Output = Vec<u8>> + Send + 'static) -> Self {
-        Self::For(Box::pin(answer))
+        Self::For(Later(Box::pin(answer)))
     }
 
     /// The answer, or what is left to wait for.
     fn poll(self, context: &mut Context<'_>) -> Result<Vec<u8>, Self> {
         match self {
             Self::Done(answer) => Ok(answer),
-            Self::For(mut answer) => match answer.as_mut().poll(context) {
+            Self::For(mut answer) => match answer.0.as_mut().poll(context) {
                 Poll::Ready(answer) => Ok(answer),
                 Poll::Pending => Err(Self::For(answer)),
             },
         }
-    }
-}
-
-impl fmt::Debug for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Waiting")
     }
 }
 
@@ -250,7 +254,16 @@ impl Answers {
     /// those before.
     fn end(&mut self, why: Status) {
         self.questions = None;
-        self.end = Some(why);
+        self.end = Some(Later(Box::pin(std::future::ready(why))));
+    }
+
+    /// The same for a message that is no question, once that is recorded.
+    fn end_unread(&mut self, why: Status) {
+        self.questions = None;
+        let (asked, by) = (self.asked.clone(), self.by.clone());
+        self.end = Some(Later(Box::pin(async move {
+            asked.refused(&by, Refusal::Undecoded(why)).await.into()
+        })));
     }
 
     /// Answers a question, unless it has to wait for its revision, or until its
@@ -348,10 +361,15 @@ impl Stream for Answers {
                 }
             }
             let Some(questions) = &mut this.questions else {
-                if this.waiting.is_empty() {
-                    return Poll::Ready(this.end.take().map(Err));
+                if !this.waiting.is_empty() {
+                    return Poll::Pending;
                 }
-                return Poll::Pending;
+                let Some(Later(end)) = &mut this.end else {
+                    return Poll::Ready(None);
+                };
+                let status = std::task::ready!(end.as_mut().poll(context));
+                this.end = None;
+                return Poll::Ready(Some(Err(status)));
             };
             // The first is polled each time, so that its waker is known.
             if this.waiting.len() >= WAITING_MAX {
@@ -359,7 +377,10 @@ impl Stream for Answers {
             }
             let answered = match std::task::ready!(Pin::new(questions).poll_next(context)) {
                 Some(Ok(question)) => this.answer(&question),
-                Some(Err(status)) => Err(status),
+                Some(Err(status)) => {
+                    this.end(status);
+                    continue;
+                }
                 None => {
                     this.questions = None;
                     continue;
@@ -371,7 +392,7 @@ impl Stream for Answers {
                 }
                 Ok(Ok(answer)) => this.waiting.push_back(Waiting::Done(answer)),
                 Ok(Err(waiting)) => this.waiting.push_back(waiting),
-                Err(status) => this.end(status),
+                Err(status) => this.end_unread(status),
             }
         }
     }

@@ -16,6 +16,7 @@ use super::of_kind;
 use super::question;
 use super::running;
 use super::stuck_in;
+use crate::grpc::raw_call;
 use crate::support::Running;
 use crate::support::config;
 use crate::support::reference;
@@ -121,6 +122,12 @@ async fn in_sync_a_refusal_is_recorded_before_it_is_given() {
             "{recorded:?} {expected:?}"
         );
     }
+    assert_eq!(reasons(folder.path()), expected);
+
+    // What is no message ends the stream, and says so in the log first.
+    let garbage = raw_call(&running, "StreamAuthorize", &[0xff; 9], "identity").await;
+    assert_eq!(garbage.0, "13");
+    expected.push("UNDECODED");
     assert_eq!(reasons(folder.path()), expected);
 }
 

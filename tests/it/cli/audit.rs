@@ -382,6 +382,20 @@ fn a_whole_log() {
         json["denied_principals"],
         json!({"top": [{"name": "User::\"ann\"", "count": 2}], "others": 1})
     );
+    let of_one = ["stats", "--csv", "--revision", "bb22", "--top", "1"];
+    let rows = run(&place, &of_one);
+    for row in [
+        "list,name,count",
+        "decisions,deny,3",
+        "denied_principals,\"User::\"\"ann\"\"\",2",
+        "denied_principals,(others),1",
+        "revisions_deny,bb22,3",
+    ] {
+        assert!(rows.lines().any(|line| line.trim() == row), "{row}\n{rows}");
+    }
+    let verified = run(&place, &["verify", "--csv"]);
+    assert!(verified.contains("whole,segments,records,"), "{verified}");
+    assert!(verified.contains("true,3,10,10,"), "{verified}");
 }
 
 #[test]
