@@ -37,8 +37,11 @@ use crate::serve::deadline::Deadline;
 use crate::serve::deadline::exceeded;
 use crate::serve::limits::Limits;
 
-/// Answers of a stream that wait to go out.
+/// Answers of a stream that wait to go out,
 const WAITING_MAX: usize = 256;
+/// and bytes of their questions, unless one has more: while the disk of the audit
+/// log stands still each of them is held.
+const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -122,6 +125,7 @@ impl Authorization {
             by: By::of(&metadata, &extensions),
             questions: Some(questions),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             end: None,
             deadline,
             late: deadline.map(|Deadline(at)| Box::pin(tokio::time::sleep_until(at))),
@@ -208,6 +212,8 @@ pub struct Answers {
     /// Answers to questions that wait for their revisions, or to be recorded, and
     /// those behind them.
     waiting: VecDeque<Waiting>,
+    /// Bytes of the questions that wait since there was nothing to wait for.
+    waiting_bytes: usize,
     /// What the caller is told behind all of them.
     end: Option<Later<Status>>,
     deadline: Option<Deadline>,
@@ -371,12 +377,18 @@ impl Stream for Answers {
                 this.end = None;
                 return Poll::Ready(Some(Err(status)));
             };
+            if this.waiting.is_empty() {
+                this.waiting_bytes = 0;
+            }
             // The first is polled each time, so that its waker is known.
-            if this.waiting.len() >= WAITING_MAX {
+            if this.waiting.len() >= WAITING_MAX || this.waiting_bytes >= WAITING_BYTES_MAX {
                 return Poll::Pending;
             }
             let answered = match std::task::ready!(Pin::new(questions).poll_next(context)) {
-                Some(Ok(question)) => this.answer(&question),
+                Some(Ok(question)) => {
+                    this.waiting_bytes += question.len();
+                    this.answer(&question)
+                }
                 Some(Err(status)) => {
                     this.end(status);
                     continue;
