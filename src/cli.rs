@@ -8,15 +8,25 @@
 pub mod answer;
 pub mod args;
 pub mod audit;
+pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod diff;
 pub mod directory;
 pub mod exit;
+pub mod explain;
 pub mod failure;
+pub mod fmt;
+pub mod init;
+pub mod lint;
 pub mod output;
+pub mod prove;
+pub mod replay;
+pub mod repository;
 pub mod serve;
 pub mod server;
+pub mod test;
 pub mod time;
 pub mod validate;
 
@@ -60,6 +70,15 @@ pub fn run() -> ExitCode {
         Verb::Directory(args) => directory::run(&args),
         Verb::Audit(args) => audit::run(&args),
         Verb::Validate(args) => validate::run(&args),
+        Verb::Test(args) => test::run(&args),
+        Verb::Lint(args) => lint::run(&args),
+        Verb::Fmt(args) => fmt::run(&args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Diff(args) => diff::run(&args),
+        Verb::Replay(args) => replay::run(&args),
+        Verb::Prove(args) => prove::run(&args),
+        Verb::Init(args) => init::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };

@@ -1,5 +1,6 @@
 //! Deodar: a policy decision point for connected things.
 
+pub mod analysis;
 pub mod audit;
 pub mod cli;
 pub mod config;
@@ -12,3 +13,4 @@ pub mod run;
 pub mod serve;
 pub mod source;
 pub mod telemetry;
+pub mod testing;

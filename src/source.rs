@@ -10,4 +10,5 @@ pub mod watch;
 pub use limits::Limits;
 pub use read::SourceError;
 pub use read::read;
+pub use read::read_all;
 pub use watch::Watch;

@@ -10,11 +10,20 @@ use clap::Subcommand;
 use clap::ValueEnum;
 
 use super::audit;
+use super::bench;
 use super::check;
 use super::completions;
 use super::config;
+use super::diff;
 use super::directory;
+use super::explain;
+use super::fmt;
+use super::init;
+use super::lint;
+use super::prove;
+use super::replay;
 use super::serve;
+use super::test;
 use super::validate;
 use crate::config::Flags;
 use crate::config::Resolved;
@@ -41,12 +50,16 @@ Examples:
   deodar validate policies/         find the mistakes in a policy directory
   deodar check --policies policies/ --principal 'User::\"alice\"' \\
       --action 'Action::\"read\"' --resource 'Doc::\"plan\"'
+  deodar init demo                  start a policy directory with tests
+  deodar test --coverage demo       test it, and see what no test reaches
+  deodar diff main . --markdown     who gains or loses access by a change
   deodar serve                      answer over gRPC on 127.0.0.1:8470
   deodar directory stats            what entities and links the server has
   deodar audit tail                 what was decided last
   deodar config show                what is configured, and where each value comes from
 
-Exit codes: 0 yes, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies, 5 tests failed")]
+Exit codes: 0 yes, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies, 5 tests failed,
+6 found what was looked for (a lint, a change, a broken invariant), 7 no solver")]
 pub struct Cli {
     /// When to write in colours
     #[arg(
@@ -68,9 +81,18 @@ pub struct Cli {
 pub enum Verb {
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
+    Init(init::InitArgs),
+    Validate(validate::ValidateArgs),
+    Test(test::TestArgs),
+    Lint(lint::LintArgs),
+    Fmt(fmt::FmtArgs),
+    Prove(prove::ProveArgs),
+    Diff(diff::DiffArgs),
+    Replay(replay::ReplayArgs),
+    Bench(bench::BenchArgs),
     Directory(directory::DirectoryArgs),
     Audit(audit::AuditArgs),
-    Validate(validate::ValidateArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }

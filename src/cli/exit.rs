@@ -18,6 +18,11 @@ pub enum ExitCode {
     Invalid = 4,
     /// Policy tests failed.
     TestsFailed = 5,
+    /// What was looked for was found: a lint, a file that is not formatted, a
+    /// decision that changed, an invariant that does not hold.
+    Found = 6,
+    /// There is no solver, or it gave no answer.
+    NoSolver = 7,
 }
 
 impl Termination for ExitCode {

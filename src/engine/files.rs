@@ -18,6 +18,12 @@ pub enum Role {
     Entities,
     /// `links/**.json`: links of templates, in Cedar's JSON.
     Links,
+    /// `*.test.yaml`, and `*.test.json` as Cedar's command line has them: what the
+    /// policies are tested with. A server does not read them.
+    Tests,
+    /// `*.invariants.yaml`, or `invariants.yaml`: what the policies must always
+    /// be. A server does not read them.
+    Invariants,
 }
 
 impl Role {
@@ -26,11 +32,17 @@ impl Role {
     pub fn of(path: &str) -> Option<Self> {
         let (_, extension) = path.rsplit_once('.')?;
         match extension {
+            "yaml" if path.ends_with(".test.yaml") => Some(Self::Tests),
+            "yaml" if path.ends_with(".invariants.yaml") => Some(Self::Invariants),
+            "yaml" if path == "invariants.yaml" || path.ends_with("/invariants.yaml") => {
+                Some(Self::Invariants)
+            }
             "toml" if path == "manifest.toml" => Some(Self::Manifest),
             "cedarschema" => Some(Self::Schema),
             "cedar" => Some(Self::Policies),
             "json" if path.starts_with("entities/") => Some(Self::Entities),
             "json" if path.starts_with("links/") => Some(Self::Links),
+            "json" if path.ends_with(".test.json") => Some(Self::Tests),
             _ => None,
         }
     }
@@ -39,6 +51,16 @@ impl Role {
     /// data).
     pub fn is_policy(self) -> bool {
         matches!(self, Self::Manifest | Self::Schema | Self::Policies)
+    }
+
+    /// Whether the file is the directory's data.
+    pub fn is_data(self) -> bool {
+        matches!(self, Self::Entities | Self::Links)
+    }
+
+    /// Whether a server reads the file; the others are for the command line.
+    pub fn is_served(self) -> bool {
+        self.is_policy() || self.is_data()
     }
 }
 
@@ -71,6 +93,16 @@ impl Files {
         self.files.is_empty()
     }
 
+    /// Every file, in order of path.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.iter()
+    }
+
+    /// The content of the file at this path.
+    pub fn get(&self, path: &str) -> Option<&[u8]> {
+        self.files.get(path).map(Vec::as_slice)
+    }
+
     /// The digest of manifest, schema and policies: names a [`Snapshot`](super::Snapshot).
     pub fn policy_digest(&self) -> Digest {
         self.digest(Role::is_policy)
@@ -78,7 +110,7 @@ impl Files {
 
     /// The digest of entities and links: names a [`View`](super::View).
     pub fn data_digest(&self) -> Digest {
-        self.digest(|role| !role.is_policy())
+        self.digest(Role::is_data)
     }
 
     fn digest(&self, wanted: impl Fn(Role) -> bool) -> Digest {

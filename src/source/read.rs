@@ -77,7 +77,7 @@ impl SourceError {
     }
 }
 
-/// Reads every file that has a [`Role`], below `root`.
+/// Reads every file that a server takes (see [`Role::is_served`]), below `root`.
 ///
 /// Names that start with a dot are passed over (`.git` among them), and so is
 /// everything without a role. Symbolic links are followed while they stay
@@ -87,6 +87,23 @@ impl SourceError {
 /// The first thing that cannot be read or exceeds a limit: a revision is read
 /// whole or not at all.
 pub fn read(root: &Path, limits: &Limits) -> Result<Files, SourceError> {
+    read_roles(root, limits, Role::is_served)
+}
+
+/// Reads every file that has a [`Role`], tests and invariants among them, below
+/// `root`; otherwise as [`read`].
+///
+/// # Errors
+/// As [`read`].
+pub fn read_all(root: &Path, limits: &Limits) -> Result<Files, SourceError> {
+    read_roles(root, limits, |_| true)
+}
+
+fn read_roles(
+    root: &Path,
+    limits: &Limits,
+    is_wanted: fn(Role) -> bool,
+) -> Result<Files, SourceError> {
     let at_root = |error| SourceError::Root {
         path: root.to_owned(),
         error,
@@ -96,6 +113,7 @@ pub fn read(root: &Path, limits: &Limits) -> Result<Files, SourceError> {
     let mut reader = Reader {
         root: canonical.clone(),
         limits,
+        is_wanted,
         files: Vec::new(),
         bytes: 0,
     };
@@ -106,6 +124,7 @@ pub fn read(root: &Path, limits: &Limits) -> Result<Files, SourceError> {
 struct Reader<'a> {
     root: PathBuf,
     limits: &'a Limits,
+    is_wanted: fn(Role) -> bool,
     files: Vec<(String, Vec<u8>)>,
     bytes: u64,
 }
@@ -161,7 +180,7 @@ impl Reader<'_> {
         if metadata.is_dir() {
             return self.folder(&target, &format!("{name}/"), depth + 1);
         }
-        if !metadata.is_file() || Role::of(name).is_none() {
+        if !metadata.is_file() || !Role::of(name).is_some_and(self.is_wanted) {
             return Ok(());
         }
         self.file(&target, name)
