@@ -234,7 +234,8 @@ fn unreadable(files: &Files) -> Vec<Fault> {
 
 fn not_yaml(file: &str, text: &Arc<str>, error: &serde_saphyr::Error) -> Fault {
     let message = error.without_snippet().to_string();
-    let place = error.location().and_then(|place| place.span().byte_offset());
-    let start = place.and_then(|start| usize::try_from(start).ok());
-    Fault::at(file, text, (start.unwrap_or(0), 0).into(), message).with_hint("write YAML")
+    let line = error.location().map_or(1, |place| place.line());
+    let before = usize::try_from(line.saturating_sub(1)).unwrap_or(0);
+    let start: usize = text.split_inclusive('\n').take(before).map(str::len).sum();
+    Fault::at(file, text, (start, 0).into(), message).with_hint("write YAML")
 }
