@@ -31,6 +31,7 @@ mod directory;
 mod directory_service;
 mod doors;
 mod engine_oracle;
+mod examine;
 mod examples;
 mod fuzz_seeds;
 mod grpc;
