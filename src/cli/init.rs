@@ -161,7 +161,10 @@ fn name(args: &InitArgs) -> Result<String, Failure> {
         return Ok(name);
     }
     Err(Failure::Usage(Message::new(
-        format!("`{}` cannot be the name of a repository", name.escape_debug()),
+        format!(
+            "`{}` cannot be the name of a repository",
+            name.escape_debug()
+        ),
         format!(
             "give one with `--name`: at most {NAME_CHARS_MAX} letters, digits, spaces, dots, `-` and `_`"
         ),
@@ -239,10 +242,7 @@ fn next(root: &Path, name: &str) -> String {
             row(&format!("cd {}", quoted(root)), ""),
             row("deodar test --coverage --mutate", "what the tests notice"),
             row("deodar lint", "what is suspicious"),
-            row(
-                "deodar prove",
-                "what holds for every question; needs cvc5",
-            ),
+            row("deodar prove", "what holds for every question; needs cvc5"),
             row("deodar serve --policies .", "answer over gRPC"),
             row(
                 "git config core.hooksPath hooks",

@@ -234,7 +234,9 @@ fn unreadable(files: &Files) -> Vec<Fault> {
 
 fn not_yaml(file: &str, text: &Arc<str>, error: &serde_saphyr::Error) -> Fault {
     let message = error.without_snippet().to_string();
-    let place = error.location().and_then(|place| place.span().byte_offset());
+    let place = error
+        .location()
+        .and_then(|place| place.span().byte_offset());
     let start = place.and_then(|start| usize::try_from(start).ok());
     Fault::at(file, text, (start.unwrap_or(0), 0).into(), message).with_hint("write YAML")
 }

@@ -47,7 +47,10 @@ fn listed(command: &Command) -> String {
         writeln!(text, "{header}{heading}:{header:#}").ok();
         let others = names().filter(|name| at + 1 == GROUPS.len() && !is_grouped(name));
         for name in verbs.iter().copied().chain(others) {
-            let Some(verb) = command.find_subcommand(name).filter(|verb| !verb.is_hide_set()) else {
+            let Some(verb) = command
+                .find_subcommand(name)
+                .filter(|verb| !verb.is_hide_set())
+            else {
                 continue;
             };
             let about = verb.get_about().map(ToString::to_string);
@@ -67,7 +70,11 @@ mod tests {
     #[test]
     fn every_verb_is_in_a_group_and_every_name_is_a_verb() {
         let command = command();
-        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| *verbs).copied().collect();
+        let grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, verbs)| *verbs)
+            .copied()
+            .collect();
         for verb in command.get_subcommands() {
             assert!(grouped.contains(&verb.get_name()), "{}", verb.get_name());
         }

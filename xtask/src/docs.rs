@@ -48,9 +48,16 @@ fn manuals(folder: &Path) -> Result<usize, String> {
     let mut todo = vec![manual_of_all()];
     let mut written = 0;
     while let Some(command) = todo.pop() {
-        let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+        let name = command
+            .get_display_name()
+            .unwrap_or_else(|| command.get_name());
         let path = folder.join(format!("{name}.1"));
-        todo.extend(command.get_subcommands().filter(|verb| is_shown(verb)).cloned());
+        todo.extend(
+            command
+                .get_subcommands()
+                .filter(|verb| is_shown(verb))
+                .cloned(),
+        );
         let mut text = Vec::new();
         Man::new(command)
             .render(&mut text)

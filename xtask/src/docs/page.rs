@@ -120,7 +120,10 @@ fn written(argument: &Arg) -> String {
     };
     if argument.is_positional() {
         let value = value();
-        let value = match value.strip_prefix('<').and_then(|value| value.strip_suffix('>')) {
+        let value = match value
+            .strip_prefix('<')
+            .and_then(|value| value.strip_suffix('>'))
+        {
             Some(name) if !argument.is_required_set() => format!("[{name}]"),
             _ => value,
         };
@@ -139,7 +142,9 @@ fn written(argument: &Arg) -> String {
 
 /// What stands below the help: examples are lines of a terminal, the rest is prose.
 fn after(command: &Command, page: &mut String) {
-    let text = command.get_after_long_help().or_else(|| command.get_after_help());
+    let text = command
+        .get_after_long_help()
+        .or_else(|| command.get_after_help());
     let Some(text) = text.map(ToString::to_string) else {
         return;
     };
