@@ -24,6 +24,7 @@ use crate::analysis::cost::Questions;
 use crate::analysis::cost::Report;
 use crate::analysis::cost::compare;
 use crate::analysis::cost::measure;
+use crate::testing;
 use crate::testing::Case;
 
 /// The time that questions without one are asked for is a whole minute.
@@ -141,7 +142,12 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Found)
 }
 
-/// The cases of the repository's tests.
-fn cases(_: &Repository) -> Vec<Case> {
-    Vec::new()
+/// The cases of the repository's tests. What is wrong with others is for `deodar
+/// test` and `deodar validate` to tell.
+fn cases(repository: &Repository) -> Vec<Case> {
+    let read = testing::read(&repository.files, Some(&repository.snapshot));
+    read.suites
+        .into_iter()
+        .flat_map(|suite| suite.cases)
+        .collect()
 }

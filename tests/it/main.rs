@@ -32,6 +32,7 @@ mod directory_service;
 mod docs_cli;
 mod doors;
 mod engine_oracle;
+mod examine;
 mod examples;
 mod fuzz_seeds;
 mod grpc;
