@@ -14,13 +14,17 @@
 mod cases;
 mod cedar_json;
 mod expect;
+pub mod filter;
 mod fixtures;
 mod known;
 mod node;
 mod page;
+mod parallel;
 mod parameters;
 pub mod read;
+pub mod run;
 mod setting;
+mod shuffle;
 pub mod suite;
 mod table;
 
@@ -29,5 +33,9 @@ mod tests;
 
 pub use read::Read;
 pub use read::read;
+pub use run::Order;
+pub use run::Report;
+pub use run::Verdict;
+pub use run::run;
 pub use suite::Case;
 pub use suite::Suite;
