@@ -9,7 +9,11 @@
 //! Built on the engine of the service, so that what is tested is what decides.
 //! Reading order: [`suite`], then what reads and runs it.
 
+pub mod coverage;
+pub mod mutation;
+pub mod subject;
 pub mod suite;
+pub mod workers;
 
 pub use suite::Case;
 pub use suite::Suite;
