@@ -7,13 +7,32 @@
 //! ```
 //!
 //! Built on the engine of the service, so that what is tested is what decides.
-//! Reading order: [`suite`], then what reads and runs it.
+//! Reading order: [`suite`], then what reads it: [`read`](mod@read), which takes a
+//! file to a tree with places (`node`), gathers faults (`page`), and makes cases
+//! (`cases`, `table`, `cedar_json`) of parameters, fixtures and settings. What the
+//! cases are worth: [`coverage`], [`mutation`].
 
+mod cases;
+mod cedar_json;
 pub mod coverage;
+mod expect;
+mod fixtures;
+mod known;
 pub mod mutation;
+mod node;
+mod page;
+mod parameters;
+pub mod read;
+mod setting;
 pub mod subject;
 pub mod suite;
+mod table;
 pub mod workers;
 
+#[cfg(test)]
+mod tests;
+
+pub use read::Read;
+pub use read::read;
 pub use suite::Case;
 pub use suite::Suite;

@@ -1,4 +1,4 @@
-//! The decision cases of `tests/cases/`, and that they leave no policy out.
+//! The decision cases of `policies/tests/`, and that they leave no policy out.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -26,7 +26,9 @@ use super::support::root;
 #[serde(deny_unknown_fields)]
 struct CaseFile {
     #[expect(dead_code, reason = "for the reader of the file")]
-    concern: String,
+    name: String,
+    #[expect(dead_code, reason = "for the reader of the file")]
+    description: String,
     cases: Vec<Case>,
 }
 
@@ -90,7 +92,7 @@ impl Case {
 
 /// All cases, in order of file.
 pub(crate) fn all() -> Vec<Case> {
-    let folder = root().join("tests/cases");
+    let folder = root().join("policies/tests");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
