@@ -1,5 +1,8 @@
 //! `deodar test`.
 
+pub mod coverage;
+pub mod mutation;
+
 use clap::Args;
 
 use super::ExitCode;

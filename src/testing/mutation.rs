@@ -17,6 +17,7 @@
 pub mod condition;
 pub mod constants;
 pub mod edit;
+mod environments;
 pub mod kill;
 pub mod mutants;
 pub mod operator;

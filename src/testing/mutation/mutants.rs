@@ -14,6 +14,7 @@ use super::condition;
 use super::edit::Edit;
 use super::edit::changed_lines;
 use super::edit::edited;
+use super::environments::same_scope;
 use super::operator::Operator;
 use super::scope;
 use super::text::Parts;
@@ -56,7 +57,7 @@ impl Mutants {
                 mutants.equivalent += 1;
                 continue;
             }
-            match judge(&text, subject, validator) {
+            match judge(&text, subject, snapshot, validator) {
                 Judged::Fit => mutants.made.extend(mutant(&parts, subject, change, text)),
                 Judged::Unfit => mutants.invalid += 1,
                 Judged::Equivalent => mutants.equivalent += 1,
@@ -79,7 +80,7 @@ fn changes(parts: &Parts<'_>, subject: &Subject<'_>, snapshot: &Snapshot) -> Vec
         let gone = Edit::new(effect.span.start..parts.text.len(), "");
         changes.push(Change::new(Operator::Remove, gone));
     }
-    changes.extend(scope::changes(parts, subject.cedar, snapshot));
+    changes.extend(scope::changes(parts, snapshot));
     changes.extend(condition::changes(parts, subject.cedar));
     changes.extend(words::changes(parts));
     changes.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -92,7 +93,12 @@ enum Judged {
     Equivalent,
 }
 
-fn judge(text: &str, subject: &Subject<'_>, validator: Option<&Validator>) -> Judged {
+fn judge(
+    text: &str,
+    subject: &Subject<'_>,
+    snapshot: &Snapshot,
+    validator: Option<&Validator>,
+) -> Judged {
     // What is left of a policy that was taken out is its annotations.
     let Some(parts) = Parts::of(text) else {
         return Judged::Fit;
@@ -111,7 +117,7 @@ fn judge(text: &str, subject: &Subject<'_>, validator: Option<&Validator>) -> Ju
     if slots(template) != slots(subject.cedar) {
         return Judged::Unfit;
     }
-    if is_same(template, subject.cedar) {
+    if is_same(template, subject.cedar, snapshot) {
         return Judged::Equivalent;
     }
     if validator.is_some_and(|validator| !is_valid(validator, &set)) {
@@ -129,17 +135,17 @@ fn slots(template: &Template) -> BTreeSet<String> {
     template.slots().map(|slot| slot.id.to_string()).collect()
 }
 
-fn is_same(a: &Template, b: &Template) -> bool {
+fn is_same(a: &Template, b: &Template, snapshot: &Snapshot) -> bool {
     let same_condition = match (a.non_scope_constraints(), b.non_scope_constraints()) {
         (Some(a), Some(b)) => a.eq_shape(b),
         (None, None) => true,
         _ => false,
     };
-    same_condition
-        && a.effect() == b.effect()
-        && a.principal_constraint() == b.principal_constraint()
+    let is_same_text = a.principal_constraint() == b.principal_constraint()
         && a.action_constraint() == b.action_constraint()
-        && a.resource_constraint() == b.resource_constraint()
+        && a.resource_constraint() == b.resource_constraint();
+    let same_scope = || is_same_text || same_scope(a, b, snapshot);
+    same_condition && a.effect() == b.effect() && same_scope()
 }
 
 fn mutant(

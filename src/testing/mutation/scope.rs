@@ -1,29 +1,17 @@
 //! Changes of a policy's scope.
 //!
-//! A change that the schema leaves without effect is not made: `==` to `in` where
-//! nothing can be below, and a constraint on the type where there is no other.
+//! `==` does not become `in` where the schema lets nothing be below.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
-
-use cedar_policy_core::ast::EntityType;
-use cedar_policy_core::ast::Template;
 
 use super::Change;
 use super::edit::Edit;
 use super::operator::Operator;
 use super::text::Parts;
 use crate::engine::Snapshot;
-use crate::engine::manifest::OnUnknown;
-use crate::engine::named::Named;
-use crate::engine::named::Probe;
-use crate::engine::schema::ActionFacts;
-use crate::engine::scope::Actions;
-use crate::engine::scope::Party;
 
 /// All changes of the scope.
-pub fn changes(parts: &Parts<'_>, cedar: &Template, snapshot: &Snapshot) -> Vec<Change> {
-    let actions = actions(cedar, snapshot);
+pub fn changes(parts: &Parts<'_>, snapshot: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
     for part in &parts.scope {
         let variable = parts.word(part.start);
@@ -33,44 +21,24 @@ pub fn changes(parts: &Parts<'_>, cedar: &Template, snapshot: &Snapshot) -> Vec<
         if part.len() < 2 {
             continue;
         }
-        let narrow = Narrow {
-            parts,
-            part,
-            only_type: only_type(variable, actions.as_deref()),
-        };
-        if !narrow.is_the_only_type() {
-            let edit = Edit::new(whole, variable);
-            changes.push(Change::new(Operator::Scope, edit));
-        }
-        changes.extend(narrow.loosened(variable, snapshot));
+        let constraint = Constraint { parts, part };
+        let edit = Edit::new(whole, variable);
+        changes.push(Change::new(Operator::Scope, edit));
+        changes.extend(constraint.loosened(variable, snapshot));
         if variable == "action" {
-            changes.extend(narrow.shortened());
+            changes.extend(constraint.shortened());
         }
     }
     changes
 }
 
 /// One constraint of a scope.
-struct Narrow<'a> {
+struct Constraint<'a> {
     parts: &'a Parts<'a>,
     part: &'a Range<usize>,
-    /// The one type that the schema leaves for this variable.
-    only_type: Option<String>,
 }
 
-impl Narrow<'_> {
-    /// `is T` and nothing else, where there is no other type.
-    fn is_the_only_type(&self) -> bool {
-        let is_alone = self.find("in").is_none() && self.parts.word(self.part.start + 1) == "is";
-        is_alone && self.names_only_type(self.part.end)
-    }
-
-    fn names_only_type(&self, end: usize) -> bool {
-        let words = self.part.start + 2..end;
-        let name: String = words.map(|number| self.parts.word(number)).collect();
-        self.only_type.as_ref() == Some(&name)
-    }
-
+impl Constraint<'_> {
     fn find(&self, word: &str) -> Option<usize> {
         self.part
             .clone()
@@ -99,10 +67,8 @@ impl Narrow<'_> {
                 {
                     let edit = Edit::new(kind.end..place.end, "");
                     changes.push(Change::new(Operator::Scope, edit));
-                    if !self.names_only_type(within) {
-                        let edit = Edit::new(kind.start..place.start, "");
-                        changes.push(Change::new(Operator::Scope, edit));
-                    }
+                    let edit = Edit::new(kind.start..place.start, "");
+                    changes.push(Change::new(Operator::Scope, edit));
                 }
             }
             _ => {}
@@ -143,33 +109,6 @@ pub fn without_each(parts: &Parts<'_>, items: &[Range<usize>]) -> Vec<Edit> {
         edits.extend(span.map(|span| Edit::new(span, "")));
     }
     edits
-}
-
-/// The declared actions that the scope lets through; `None` without a schema.
-fn actions<'a>(cedar: &Template, snapshot: &'a Snapshot) -> Option<Vec<&'a ActionFacts>> {
-    let constraint = Actions::new(cedar.action_constraint())?;
-    let actions = snapshot.schema()?.actions();
-    let matching = actions.filter(|action| {
-        let ancestors: Vec<&Named> = action.ancestors.iter().collect();
-        constraint.holds(&Party::new(Probe::new(&action.uid), &ancestors))
-    });
-    // What does not fit the schema is only denied where unknown things are.
-    (snapshot.manifest().unknown == OnUnknown::Deny).then(|| matching.collect())
-}
-
-/// The type of principal or resource, where these actions have but one.
-fn only_type(variable: &str, actions: Option<&[&ActionFacts]>) -> Option<String> {
-    let types: BTreeSet<&EntityType> = actions?
-        .iter()
-        .flat_map(|action| match variable {
-            "principal" => &action.principals[..],
-            "resource" => &action.resources[..],
-            _ => &[],
-        })
-        .collect();
-    let mut types = types.into_iter();
-    let only = types.next()?;
-    types.next().is_none().then(|| only.to_string())
 }
 
 /// Whether the schema lets anything be below what is named: an entity as written,
