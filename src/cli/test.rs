@@ -13,6 +13,9 @@ use std::hash::RandomState;
 use std::path::PathBuf;
 use std::time::Instant;
 
+pub mod coverage;
+pub mod mutation;
+
 use clap::Args;
 use clap::ValueEnum;
 
