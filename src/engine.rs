@@ -17,6 +17,7 @@
 pub mod access;
 pub mod compile;
 pub mod conform;
+pub mod cost;
 pub mod datetime;
 pub mod decide;
 pub mod decision;
