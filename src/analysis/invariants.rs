@@ -25,6 +25,7 @@ use cedar_policy_core::ast::EntityUID;
 
 use crate::analysis::symbolic::Environment;
 use crate::analysis::symbolic::LinkScope;
+use crate::analysis::symbolic::findings::Kind;
 use crate::engine::Fault;
 use crate::engine::Files;
 use crate::engine::Snapshot;
@@ -47,6 +48,30 @@ pub struct Invariant {
     pub links: LinkScope,
     /// Where it is claimed.
     pub within: Filter,
+}
+
+/// Findings that are known and accepted.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// What was found.
+    pub kind: Kind,
+    /// Of which policies, links or templates.
+    pub policies: Vec<String>,
+    /// Why that is accepted.
+    pub because: String,
+    /// The path of the file, relative to the root of the repository.
+    pub file: Arc<str>,
+    /// The line there, from 1.
+    pub line: usize,
+}
+
+/// What the invariants files of a repository say.
+#[derive(Debug, Default)]
+pub struct Demands {
+    /// In order of file and place.
+    pub invariants: Vec<Invariant>,
+    /// In order of file and place.
+    pub accepted: Vec<Accepted>,
 }
 
 /// What is claimed of policies.
@@ -112,25 +137,24 @@ impl Filter {
     }
 }
 
-/// Reads every invariant of a repository, in order of file and place.
+/// Reads every invariants file of a repository.
 ///
 /// # Errors
 /// Every fault of every file.
-pub fn read(
-    files: &Files,
-    snapshot: &Snapshot,
-    links: &[&str],
-) -> Result<Vec<Invariant>, Vec<Fault>> {
-    let mut invariants = Vec::new();
+pub fn read(files: &Files, snapshot: &Snapshot, links: &[&str]) -> Result<Demands, Vec<Fault>> {
+    let mut demands = Demands::default();
     let mut faults = Vec::new();
     for (file, content) in files.with_role(Role::Invariants) {
         match raw::parse(file, content, snapshot, links) {
-            Ok(found) => invariants.extend(found),
+            Ok(found) => {
+                demands.invariants.extend(found.invariants);
+                demands.accepted.extend(found.accepted);
+            }
             Err(found) => faults.extend(found),
         }
     }
     let mut places: BTreeMap<&str, &Invariant> = BTreeMap::new();
-    for invariant in &invariants {
+    for invariant in &demands.invariants {
         if let Some(first) = places.insert(&invariant.name, invariant) {
             let message = format!("two invariants have the name `{}`", invariant.name);
             let mut fault = Fault::of_file(&invariant.file, message).with_hint(format!(
@@ -143,7 +167,7 @@ pub fn read(
         }
     }
     if faults.is_empty() {
-        Ok(invariants)
+        Ok(demands)
     } else {
         Err(faults)
     }

@@ -19,6 +19,8 @@ use super::failure::Message;
 use super::output;
 use super::repository::Repository;
 use crate::analysis::invariants;
+use crate::analysis::invariants::Accepted;
+use crate::analysis::invariants::Demands;
 use crate::analysis::invariants::Invariant;
 use crate::analysis::symbolic;
 use crate::analysis::symbolic::Environment;
@@ -99,6 +101,10 @@ struct Outcome<'a> {
     /// `None` when they were not asked for.
     findings: Option<Findings>,
     environments: usize,
+    /// How many findings are accepted, which are not among the others.
+    accepted: usize,
+    /// What is accepted, but was not found.
+    in_vain: Vec<(Accepted, String)>,
 }
 
 /// Proves what there is to prove.
@@ -107,7 +113,10 @@ struct Outcome<'a> {
 /// When the repository or an invariants file is invalid, or there is no solver.
 pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
     let repository = Repository::open(args.policies.as_deref(), &args.file)?;
-    let invariants = invariants_of(&repository, args.filter.as_deref())?;
+    let Demands {
+        invariants,
+        accepted,
+    } = demands_of(&repository, args.filter.as_deref())?;
     let side = Side {
         snapshot: &repository.snapshot,
         view: &repository.view,
@@ -134,10 +143,11 @@ pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
     let progress = Progress::new(environments * rounds);
     let outcome = outcome(side, &invariants, args, &options, &progress);
     progress.end();
-    let outcome = outcome.map_err(|reason| {
+    let mut outcome = outcome.map_err(|reason| {
         let hint = "see which constructs of the schema the symbolic compiler supports";
         Failure::Failed(Message::new(reason, hint))
     })?;
+    outcome.accept(accepted);
     output::stdout(&match args.format {
         Format::Human => text::human(&outcome),
         Format::Json => output::json(&json::report(&outcome)),
@@ -169,15 +179,39 @@ fn outcome<'a>(
         proofs,
         findings,
         environments: schema.map_or(0, |schema| Environment::all(schema).len()),
+        accepted: 0,
+        in_vain: Vec::new(),
     })
 }
 
 impl Outcome<'_> {
+    /// Takes out what is accepted.
+    fn accept(&mut self, accepted: Vec<Accepted>) {
+        let Some(findings) = &mut self.findings else {
+            return;
+        };
+        for accepted in accepted {
+            for id in accepted.policies.clone() {
+                let before = findings.found.len();
+                findings
+                    .found
+                    .retain(|finding| finding.kind != accepted.kind || finding.unit.id() != id);
+                let is_unknown = findings.unknown.iter().any(|(of, ..)| *of == id);
+                match before - findings.found.len() {
+                    0 if is_unknown => {}
+                    0 => self.in_vain.push((accepted.clone(), id)),
+                    found => self.accepted += found,
+                }
+            }
+        }
+    }
+
     fn code(&self, deny_findings: bool) -> ExitCode {
         let is_broken =
             |proof: &Proof<'_>| proof.broken().next().is_some() || proof.outcomes.is_empty();
         let found = self.findings.as_ref();
-        let is_found = found.is_some_and(|findings| !findings.found.is_empty());
+        let is_found =
+            found.is_some_and(|findings| !findings.found.is_empty()) || !self.in_vain.is_empty();
         let is_unknown = self
             .proofs
             .iter()
@@ -193,24 +227,25 @@ impl Outcome<'_> {
     }
 }
 
-fn invariants_of(repository: &Repository, filter: Option<&str>) -> Result<Vec<Invariant>, Failure> {
+fn demands_of(repository: &Repository, filter: Option<&str>) -> Result<Demands, Failure> {
     let links: Vec<&str> = repository
         .view
         .links()
         .iter()
         .map(|link| link.info.id.as_str())
         .collect();
-    let mut invariants = invariants::read(&repository.files, &repository.snapshot, &links)?;
+    let mut demands = invariants::read(&repository.files, &repository.snapshot, &links)?;
     let Some(glob) = filter else {
-        return Ok(invariants);
+        return Ok(demands);
     };
-    invariants.retain(|invariant| matches_glob(glob, &invariant.name));
-    if invariants.is_empty() {
+    let named = |invariant: &Invariant| matches_glob(glob, &invariant.name);
+    demands.invariants.retain(named);
+    if demands.invariants.is_empty() {
         let message = format!("no invariant has a name like `{glob}`");
         let hint = "`*` stands for any text: `--filter '*quarantine*'`";
         return Err(Failure::Usage(Message::new(message, hint)));
     }
-    Ok(invariants)
+    Ok(demands)
 }
 
 /// Whether a text is what a glob says: `*` is any text, `?` any letter.
@@ -255,7 +290,7 @@ fn set(places: &mut [bool], at: usize) {
 fn patience(text: &str) -> Result<Duration, String> {
     let time =
         duration::parse(text).map_err(|error| format!("{}; {}", error.reason, error.hint))?;
-    if time.is_zero() || time > Duration::from_secs(3600) {
+    if time.is_zero() || time > Duration::from_hours(1) {
         return Err("write a time between 1ms and 1h, such as `30s`".to_owned());
     }
     Ok(time)

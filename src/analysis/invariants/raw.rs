@@ -14,12 +14,15 @@ use serde::Deserialize;
 use serde_saphyr::Location;
 use serde_saphyr::Spanned;
 
+use super::Accepted;
 use super::Claim;
+use super::Demands;
 use super::Filter;
 use super::Invariant;
 use super::Policies;
 use super::place::Source;
 use crate::analysis::symbolic::LinkScope;
+use crate::analysis::symbolic::findings::Kind;
 use crate::analysis::symbolic::policies::narrowed;
 use crate::engine::Fault;
 use crate::engine::Snapshot;
@@ -36,6 +39,16 @@ struct RawFile {
     #[serde(rename = "description")]
     _description: Option<String>,
     invariants: Spanned<Vec<Spanned<RawInvariant>>>,
+    #[serde(default)]
+    accept: Vec<RawAccepted>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAccepted {
+    finding: Spanned<Kind>,
+    policies: Vec<Spanned<String>>,
+    because: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,7 +84,7 @@ pub(super) fn parse(
     content: &[u8],
     snapshot: &Snapshot,
     links: &[&str],
-) -> Result<Vec<Invariant>, Vec<Fault>> {
+) -> Result<Demands, Vec<Fault>> {
     let text = std::str::from_utf8(content)
         .map_err(|error| vec![Fault::not_utf8(file, content, error.valid_up_to())])?;
     let source = Source {
@@ -104,8 +117,13 @@ pub(super) fn parse(
         .into_iter()
         .filter_map(|raw| reader.invariant(raw))
         .collect();
+    let accepted = raw.accept.into_iter();
+    let accepted = accepted.filter_map(|raw| reader.accepted(raw)).collect();
     if reader.faults.is_empty() {
-        Ok(invariants)
+        Ok(Demands {
+            invariants,
+            accepted,
+        })
     } else {
         Err(reader.faults)
     }
@@ -155,6 +173,17 @@ impl Reader<'_> {
             claim,
             links: raw.links.map(|links| links.value).unwrap_or_default(),
             within: within.unwrap_or_default(),
+        })
+    }
+
+    fn accepted(&mut self, raw: RawAccepted) -> Option<Accepted> {
+        let known: Vec<Option<String>> = raw.policies.iter().map(|id| self.policy(id)).collect();
+        Some(Accepted {
+            kind: raw.finding.value,
+            policies: known.into_iter().collect::<Option<Vec<String>>>()?,
+            because: raw.because,
+            file: self.source.file.into(),
+            line: usize::try_from(raw.finding.referenced.line()).unwrap_or(0),
         })
     }
 

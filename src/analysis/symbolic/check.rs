@@ -22,12 +22,14 @@ use super::confirm::Demand;
 use super::confirm::Judge;
 use super::confirm::decision;
 use super::confirm::links_to_parties;
+use super::confirm::made_by;
 use super::counterexample::Carried;
 use super::counterexample::Counterexample;
 use super::environment::Compiler;
 use super::environment::Within;
 use super::minimise::minimised;
 use super::minimise::named_shortly;
+use super::minimise::with_plain_dates;
 use super::policies::LinkScope;
 use super::policies::Unit;
 use super::policies::Units;
@@ -161,15 +163,11 @@ impl<'a> Ground<'a> {
             }
             Claim::NeverErrors(policies) => {
                 let units = self.concerned(policies)?;
-                self.each(solver, &units, |ground, solver, unit| {
-                    ground.never_errors(solver, unit)
-                })
+                Ok(self.each(solver, &units, Self::never_errors))
             }
             Claim::NeverApplies(policies) => {
                 let units = self.concerned(policies)?;
-                self.each(solver, &units, |ground, solver, unit| {
-                    ground.never_applies(solver, unit)
-                })
+                Ok(self.each(solver, &units, Self::never_applies))
             }
             Claim::Implies(narrow, wide) => {
                 let (narrow, wide) = self.pair(narrow, wide)?;
@@ -241,7 +239,7 @@ impl<'a> Ground<'a> {
         solver: &mut Solver,
         units: &[&Unit],
         check: impl Fn(&Self, &mut Solver, &Unit) -> Result<Outcome, String>,
-    ) -> Result<Outcome, String> {
+    ) -> Outcome {
         let mut unknown = None;
         for unit in units {
             let of_unit = |text: String| format!("{} `{}`: {text}", unit.kind(), unit.id());
@@ -251,14 +249,14 @@ impl<'a> Ground<'a> {
                     example
                         .notes
                         .insert(0, of_unit("it is this one".to_owned()));
-                    return Ok(Outcome::Broken(example));
+                    return Outcome::Broken(example);
                 }
                 Outcome::Unknown(reason) => {
                     unknown.get_or_insert_with(|| of_unit(reason));
                 }
             }
         }
-        Ok(unknown.map_or(Outcome::Holds, Outcome::Unknown))
+        unknown.map_or(Outcome::Holds, Outcome::Unknown)
     }
 
     /// The named policies whose scope can match here; `None` if there is none.
@@ -400,6 +398,10 @@ impl Polish<'_> {
             ));
         }
         let is_shown = |example: &Counterexample| shows(example).is_ok();
+        let plain = with_plain_dates(&example);
+        if is_shown(&plain) {
+            example = plain;
+        }
         let mut example = minimised(example, &is_shown);
         let (snapshot, view) = (self.side.snapshot, self.side.view);
         let renamed = named_shortly(&example, snapshot, view, &self.named);
@@ -416,20 +418,18 @@ impl Polish<'_> {
         let alone = self.judge.decide(example);
         let there = decision(self.side.snapshot, self.side.view, example);
         example.decided = there.as_ref().ok().map(Decision::is_allow);
-        let note = match (alone, there) {
-            (Ok(alone), Ok(there)) if alone.is_allow() == there.is_allow() => return,
-            (Ok(_), Ok(there)) => {
-                let word = if there.is_allow() {
-                    "allowed"
-                } else {
-                    "denied"
-                };
-                format!("it is {word} with the entities and links that the repository has now")
-            }
-            (_, Err(reason)) | (Err(reason), _) => {
-                format!("it cannot be asked with what the repository has now: {reason}")
-            }
-        };
-        example.notes.push(note);
+        if let Ok(alone) = &alone {
+            example.notes.push(made_by(alone));
+        }
+        match (alone, there) {
+            (Ok(alone), Ok(there)) if alone.is_allow() == there.is_allow() => {}
+            (_, Ok(there)) => example.notes.push(format!(
+                "with the entities and links that the repository has now it is {}",
+                made_by(&there)
+            )),
+            (_, Err(reason)) => example.notes.push(format!(
+                "with the entities that the repository has now it cannot be asked: {reason}"
+            )),
+        }
     }
 }

@@ -182,26 +182,25 @@ impl Sides<'_> {
         let lost = implies_asserts(&old_set, &new_set);
         Compared {
             environment: environment.clone(),
-            gained: self.outcome(solver, &gained, (self.after, &self.new), self.before),
-            lost: self.outcome(solver, &lost, (self.before, &self.old), self.after),
+            gained: outcome(solver, &gained, (self.after, &self.new), self.before),
+            lost: outcome(solver, &lost, (self.before, &self.old), self.after),
         }
     }
+}
 
-    /// Whether nothing is allowed on one side that is denied on the other.
-    fn outcome(
-        &self,
-        solver: &mut Solver,
-        asserts: &WellFormedAsserts<'_>,
-        (allows, units): (Side<'_>, &Units),
-        denies: Side<'_>,
-    ) -> Outcome {
-        let polish = Polish {
-            side: allows,
-            judge: Judge::new(allows, LinkScope::Repository),
-            demand: Demand::AllowedUnlike(denies),
-            named: units.named_entities(),
-            link_open: None,
-        };
-        polish.outcome(solver.ask(asserts))
-    }
+/// Whether nothing is allowed on one side that is denied on the other.
+fn outcome(
+    solver: &mut Solver,
+    asserts: &WellFormedAsserts<'_>,
+    (allows, units): (Side<'_>, &Units),
+    denies: Side<'_>,
+) -> Outcome {
+    let polish = Polish {
+        side: allows,
+        judge: Judge::new(allows, LinkScope::Repository),
+        demand: Demand::AllowedUnlike(denies),
+        named: units.named_entities(),
+        link_open: None,
+    };
+    polish.outcome(solver.ask(asserts))
 }

@@ -83,15 +83,25 @@ impl<'a> Judge<'a> {
         demand: &Demand<'_>,
         example: &Counterexample,
     ) -> Result<(), String> {
+        // Whatever is demanded, the request has to be one that can be asked, and
+        // nothing may fail only because an entity is left out.
+        let decision = self.decide(example)?;
+        let lost = decision
+            .errors
+            .iter()
+            .find(|error| is_for_want(&error.message));
+        if let Some(error) = lost {
+            return Err(error.message.clone());
+        }
         match demand {
             Demand::Allowed(matcher) => {
                 self.expect(matcher, example, Some(true))?;
-                let decision = self.decide(example)?;
-                is(decision.is_allow(), || denied_by(&decision))
+                is(decision.is_allow(), || {
+                    format!("it is {}", made_by(&decision))
+                })
             }
             Demand::Denied(matcher) => {
                 self.expect(matcher, example, Some(true))?;
-                let decision = self.decide(example)?;
                 is(!decision.is_allow(), || "it is allowed".to_owned())
             }
             Demand::Matches(policy) => self.expect(policy, example, Some(true)),
@@ -106,8 +116,9 @@ impl<'a> Judge<'a> {
             }
             Demand::Fails(policy) => self.expect(policy, example, None),
             Demand::AllowedUnlike(other) => {
-                let here = self.decide(example)?;
-                is(here.is_allow(), || denied_by(&here))?;
+                is(decision.is_allow(), || {
+                    format!("it is {}", made_by(&decision))
+                })?;
                 let there = Judge::new(*other, LinkScope::Repository).decide(example)?;
                 is(!there.is_allow(), || "both allow it".to_owned())
             }
@@ -151,7 +162,11 @@ impl<'a> Judge<'a> {
             Some(ast::Context::Value(Arc::clone(&query.context))),
         );
         let evaluator = Evaluator::new(request, &entities, Extensions::all_available());
-        Ok(evaluator.evaluate(policy).ok())
+        match evaluator.evaluate(policy) {
+            Ok(matches) => Ok(Some(matches)),
+            Err(error) if is_for_want(&error.to_string()) => Err(error.to_string()),
+            Err(_) => Ok(None),
+        }
     }
 }
 
@@ -171,25 +186,32 @@ pub(super) fn decision(
     decide(snapshot, &asked.view, &asked.query).map_err(|error| error.to_string())
 }
 
+/// Whether a policy failed because an entity is not there.
+fn is_for_want(message: &str) -> bool {
+    message.starts_with("entity `") && message.ends_with("does not exist")
+}
+
 fn is(fits: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if fits { Ok(()) } else { Err(otherwise()) }
 }
 
-/// Why the engine denies what Cedar allows.
-fn denied_by(decision: &Decision) -> String {
-    let failed: Vec<String> = decision
-        .errors
-        .iter()
-        .filter(|error| error.policy.effect == Effect::Forbid)
-        .map(|error| format!("`{}`", error.policy.id))
-        .collect();
+/// What made a decision, for people.
+pub(super) fn made_by(decision: &Decision) -> String {
+    let names = |ids: Vec<&str>| -> String {
+        let ids: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
+        ids.join(", ")
+    };
+    let policies = names(decision.policies.iter().map(|info| &*info.id).collect());
     match decision.cause() {
-        Some(Cause::ForbidFailed) => format!(
-            "the service denies it, because {} fails to evaluate",
-            failed.join(", ")
-        ),
-        Some(cause) => format!("the service denies it: {}", cause.sentence()),
-        None => "it is allowed".to_owned(),
+        None => format!("allowed by {policies}"),
+        Some(Cause::Forbidden) => format!("denied by {policies}"),
+        Some(Cause::ForbidFailed) => {
+            let failed = decision.errors.iter();
+            let failed = failed.filter(|error| error.policy.effect == Effect::Forbid);
+            let failed = names(failed.map(|error| &*error.policy.id).collect());
+            format!("denied, because {failed} fails to evaluate")
+        }
+        Some(cause) => format!("denied: {}", cause.sentence()),
     }
 }
 

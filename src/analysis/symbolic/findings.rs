@@ -13,6 +13,8 @@ use cedar_policy_symcc::matches_implies_asserts;
 use cedar_policy_symcc::never_errors_asserts;
 use cedar_policy_symcc::never_matches_asserts;
 
+use serde::Deserialize;
+
 use super::Counterexample;
 use super::Environment;
 use super::Options;
@@ -61,7 +63,8 @@ pub struct Finding {
 }
 
 /// What can be wrong with a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// It matches no request at all.
     NeverApplies,
@@ -97,6 +100,10 @@ impl Kind {
 
 /// What one environment shows of one unit.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four questions, each with yes or no"
+)]
 struct Seen {
     /// Some request is matched.
     matches: bool,
@@ -197,7 +204,7 @@ impl Search<'_> {
         let is_crowded = concerned.len() > COMPARED_MAX;
         let seen = concerned.iter().map(|(at, unit)| {
             let mut seen = Seen::default();
-            let looked = self.look_at(solver, &within, unit, &unforbidden, &mut seen);
+            let looked = look_at(solver, &within, unit, &unforbidden, &mut seen);
             if let Err(reason) = looked {
                 seen.unknown.push(reason);
             } else if seen.matches && unit.origin != Origin::Template {
@@ -238,29 +245,6 @@ impl Search<'_> {
         within.set(std::iter::once(&everything).chain(forbids))
     }
 
-    fn look_at(
-        &self,
-        solver: &mut Solver,
-        within: &Within<'_>,
-        unit: &Unit,
-        unforbidden: &Result<CompiledPolicySet, String>,
-        seen: &mut Seen,
-    ) -> Result<(), String> {
-        let compiled = within.policy(&unit.policy)?;
-        // A template with open slots fails where any link of it does.
-        if unit.origin != Origin::Link {
-            seen.fails = !solver.is_unsatisfiable(&never_errors_asserts(&compiled))?;
-        }
-        if unit.effect() == Effect::Permit {
-            let unforbidden = unforbidden.as_ref().map_err(Clone::clone)?;
-            let matched = within.policy(&unit.policy)?.into_compiled_policyset();
-            seen.is_open = !solver.is_unsatisfiable(&disjoint_asserts(&matched, unforbidden))?;
-        }
-        seen.matches =
-            seen.is_open || !solver.is_unsatisfiable(&never_matches_asserts(&compiled))?;
-        Ok(())
-    }
-
     /// Whether some request is matched by no other unit of this effect. A policy is
     /// compared with policies, a link with policies and links.
     fn is_needed(
@@ -283,7 +267,7 @@ impl Search<'_> {
         if others.is_empty() {
             return true;
         }
-        match self.is_covered(solver, within, unit, &others) {
+        match is_covered(solver, within, unit, &others) {
             Ok(None) => true,
             Ok(Some(by)) => {
                 seen.covered_by = by;
@@ -294,34 +278,6 @@ impl Search<'_> {
                 true
             }
         }
-    }
-
-    /// Whether others match whatever a unit matches, and which one alone does.
-    #[expect(
-        clippy::option_option,
-        reason = "covered or not, then by one or by several"
-    )]
-    fn is_covered(
-        &self,
-        solver: &mut Solver,
-        within: &Within<'_>,
-        unit: &Unit,
-        others: &[&Unit],
-    ) -> Result<Option<Option<String>>, String> {
-        let permits: Vec<ast::Policy> = others.iter().map(|other| other.as_permit()).collect();
-        let one = within.policy(&unit.as_permit())?;
-        let together = within.set(&permits)?;
-        let matched = one.clone().into_compiled_policyset();
-        if !solver.is_unsatisfiable(&implies_asserts(&matched, &together))? {
-            return Ok(None);
-        }
-        for (other, permit) in others.iter().zip(&permits) {
-            let other_formula = within.policy(permit)?;
-            if solver.is_unsatisfiable(&matches_implies_asserts(&one, &other_formula))? {
-                return Ok(Some(Some(other.id().to_owned())));
-            }
-        }
-        Ok(Some(None))
     }
 
     /// What all environments together say of a unit.
@@ -408,4 +364,53 @@ impl Search<'_> {
             })),
         }
     }
+}
+
+/// Asks of one policy whether it fails, matches and is not forbidden.
+fn look_at(
+    solver: &mut Solver,
+    within: &Within<'_>,
+    unit: &Unit,
+    unforbidden: &Result<CompiledPolicySet, String>,
+    seen: &mut Seen,
+) -> Result<(), String> {
+    let compiled = within.policy(&unit.policy)?;
+    // A template with open slots fails where any link of it does.
+    if unit.origin != Origin::Link {
+        seen.fails = !solver.is_unsatisfiable(&never_errors_asserts(&compiled))?;
+    }
+    if unit.effect() == Effect::Permit {
+        let unforbidden = unforbidden.as_ref().map_err(Clone::clone)?;
+        let matched = within.policy(&unit.policy)?.into_compiled_policyset();
+        seen.is_open = !solver.is_unsatisfiable(&disjoint_asserts(&matched, unforbidden))?;
+    }
+    seen.matches = seen.is_open || !solver.is_unsatisfiable(&never_matches_asserts(&compiled))?;
+    Ok(())
+}
+
+/// Whether others match whatever a unit matches, and which one alone does.
+#[expect(
+    clippy::option_option,
+    reason = "covered or not, then by one or by several"
+)]
+fn is_covered(
+    solver: &mut Solver,
+    within: &Within<'_>,
+    unit: &Unit,
+    others: &[&Unit],
+) -> Result<Option<Option<String>>, String> {
+    let permits: Vec<ast::Policy> = others.iter().map(|other| other.as_permit()).collect();
+    let one = within.policy(&unit.as_permit())?;
+    let together = within.set(&permits)?;
+    let matched = one.clone().into_compiled_policyset();
+    if !solver.is_unsatisfiable(&implies_asserts(&matched, &together))? {
+        return Ok(None);
+    }
+    for (other, permit) in others.iter().zip(&permits) {
+        let other_formula = within.policy(permit)?;
+        if solver.is_unsatisfiable(&matches_implies_asserts(&one, &other_formula))? {
+            return Ok(Some(Some(other.id().to_owned())));
+        }
+    }
+    Ok(Some(None))
 }

@@ -7,8 +7,11 @@ use std::collections::BTreeSet;
 use cedar_policy_core::ast::Eid;
 use cedar_policy_core::ast::EntityType;
 use cedar_policy_core::ast::EntityUID;
+use chrono::DateTime;
+use chrono::Datelike as _;
 use serde_json::Map;
 use serde_json::Value as Json;
+use serde_json::json;
 
 use super::counterexample::Counterexample;
 use crate::engine::Snapshot;
@@ -26,6 +29,53 @@ enum Part {
     Attribute(usize, Vec<String>),
     Tag(usize, Vec<String>),
     Context(Vec<String>),
+}
+
+/// With dates as people write them, where they were so many milliseconds before or
+/// after 1970.
+pub(super) fn with_plain_dates(example: &Counterexample) -> Counterexample {
+    let mut plain = example.clone();
+    let of_entities = plain.entities.iter_mut();
+    let fields = of_entities.flat_map(|entity| [&mut entity.attributes, &mut entity.tags]);
+    for fields in fields.chain([&mut plain.context]) {
+        fields.values_mut().for_each(make_dates_plain);
+    }
+    plain
+}
+
+fn make_dates_plain(value: &mut Json) {
+    if let Some(date) = plain_date(value) {
+        *value = json!({"__extn": {"fn": "datetime", "arg": date}});
+        return;
+    }
+    match value {
+        Json::Object(fields) => fields.values_mut().for_each(make_dates_plain),
+        Json::Array(items) => items.iter_mut().for_each(make_dates_plain),
+        _ => {}
+    }
+}
+
+/// The date of `datetime("1970-01-01").offset(duration("..ms"))`, if Cedar can write
+/// it in one piece.
+fn plain_date(value: &Json) -> Option<String> {
+    let call = value.get("__extn")?;
+    if call.get("fn")? != "offset" || call.pointer("/args/0/__extn/arg")? != "1970-01-01" {
+        return None;
+    }
+    let duration = call.pointer("/args/1/__extn/arg")?.as_str()?;
+    let millis: i64 = duration.strip_suffix("ms")?.parse().ok()?;
+    let date = DateTime::from_timestamp_millis(millis)?;
+    if !(0..=9999).contains(&date.year()) {
+        return None;
+    }
+    let format = if millis.rem_euclid(86_400_000) == 0 {
+        "%Y-%m-%d"
+    } else if millis.rem_euclid(1000) == 0 {
+        "%Y-%m-%dT%H:%M:%SZ"
+    } else {
+        "%Y-%m-%dT%H:%M:%S%.3fZ"
+    };
+    Some(date.format(format).to_string())
 }
 
 /// The smallest counterexample found by leaving out one thing after the other.
@@ -198,6 +248,8 @@ fn mentioned(example: &Counterexample) -> Vec<EntityUID> {
     for entity in &example.entities {
         all.push(entity.uid.clone());
         all.extend(entity.parents.iter().cloned());
+    }
+    for entity in &example.entities {
         for value in entity.attributes.values().chain(entity.tags.values()) {
             entities_in(value, &mut all);
         }

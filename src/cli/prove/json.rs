@@ -11,7 +11,7 @@ use crate::analysis::symbolic::Proof;
 use crate::analysis::symbolic::counterexample::Wanted;
 
 /// The shape, for the help text.
-pub(super) const HELP: &str = r#"How to write what came out. JSON: {"environments", "invariants": [{"name", "file", "line", "claim", "links", "because", "result": "holds" | "broken" | "unknown" | "about_nothing", "environments", "counterexamples": [{"environment": {"principal", "action", "resource"}, "wanted": "allow" | "deny" | "no_errors" | null, "notes", "case": {"principal", "action", "resource", "context", "entities", "links"}}], "unknown": [{"environment", "reason"}]}], "findings": [{"kind": "never_applies" | "overridden" | "redundant" | "can_fail", "id", "of": "policy" | "link" | "template", "effect", "file", "line", "because_of", "environment", "case"}], "unknown": [{"id", "environment", "reason"}], "left_out": [{"environment", "policies"}]}; without reports, the last three are null"#;
+pub(super) const HELP: &str = r#"How to write what came out. JSON: {"environments", "invariants": [{"name", "file", "line", "claim", "links", "because", "result": "holds" | "broken" | "unknown" | "about_nothing", "environments", "counterexamples": [{"environment": {"principal", "action", "resource"}, "wanted": "allow" | "deny" | "no_errors" | null, "notes", "case": {"principal", "action", "resource", "context", "entities", "links"}}], "unknown": [{"environment", "reason"}]}], "findings": [{"kind": "never_applies" | "overridden" | "redundant" | "can_fail", "id", "of": "policy" | "link" | "template", "effect", "file", "line", "because_of", "environment", "case"}], "unknown": [{"id", "environment", "reason"}], "left_out": [{"environment", "policies"}], "accepted": number, "accepted_in_vain": [{"kind", "id", "because", "file", "line"}]}; without reports, `findings`, `unknown` and `left_out` are null"#;
 
 /// All that came out.
 pub(super) fn report(outcome: &Outcome<'_>) -> Json {
@@ -22,6 +22,8 @@ pub(super) fn report(outcome: &Outcome<'_>) -> Json {
         "findings": findings.map(found),
         "unknown": findings.map(unknown),
         "left_out": findings.map(left_out),
+        "accepted": outcome.accepted,
+        "accepted_in_vain": in_vain(outcome),
     })
 }
 
@@ -107,6 +109,19 @@ fn unknown(findings: &Findings) -> Json {
         |(id, at, reason)| json!({"id": id, "environment": environment(at), "reason": reason}),
     );
     unknown.collect()
+}
+
+fn in_vain(outcome: &Outcome<'_>) -> Json {
+    let in_vain = outcome.in_vain.iter().map(|(accepted, id)| {
+        json!({
+            "kind": accepted.kind.as_str(),
+            "id": id,
+            "because": accepted.because,
+            "file": &*accepted.file,
+            "line": accepted.line,
+        })
+    });
+    in_vain.collect()
 }
 
 fn left_out(findings: &Findings) -> Json {

@@ -44,6 +44,12 @@ pub(super) fn human(outcome: &Outcome<'_>) -> String {
     if let Some(findings) = &outcome.findings {
         text.push_str(&found(findings));
     }
+    for (accepted, id) in &outcome.in_vain {
+        let place = paint(FAINT, &format!("{}:{}", accepted.file, accepted.line));
+        let head = paint(WARN, "accepted in vain:");
+        let (id, words) = (paint(HEAD, id), accepted.kind.words());
+        writeln!(text, "{head} that {id} {words} was not found {place}\n").ok();
+    }
     text.push_str(&summary(outcome));
     text
 }
@@ -102,7 +108,7 @@ fn reasons(claim: &Claim) -> Vec<String> {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
+    text.lines().flat_map(|line| ["    ", line, "\n"]).collect()
 }
 
 /// Invariants of which nobody knows, by reason.
@@ -253,7 +259,12 @@ fn summary(outcome: &Outcome<'_>) -> String {
             findings.unknown.len()
         ),
     };
-    format!("{} in {environments}; {findings}\n", parts.join(", "))
+    let accepted = match outcome.accepted {
+        0 => String::new(),
+        accepted => format!(", {accepted} accepted"),
+    };
+    let parts = parts.join(", ");
+    format!("{parts} in {environments}; {findings}{accepted}\n")
 }
 
 /// Annotations of GitHub Actions, and the line about it all.
