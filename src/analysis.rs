@@ -4,3 +4,9 @@
 //! Built on the engine of the service, so that what is analysed is what decides.
 
 pub mod cost;
+//!
+//! [`symbolic`] speaks of every possible request, by a solver; [`invariants`] are
+//! what it is asked to prove.
+
+pub mod invariants;
+pub mod symbolic;
