@@ -36,6 +36,7 @@ mod examine;
 mod examples;
 mod fuzz_seeds;
 mod grpc;
+mod guide;
 mod health;
 mod kills;
 mod log;
