@@ -2,5 +2,10 @@
 //! differences of two repositories, recorded questions decided again, proofs.
 //!
 //! Built on the engine of the service, so that what is analysed is what decides.
+//!
+//! [`cost`] measures; [`symbolic`] speaks of every possible request, by a solver, and
+//! [`invariants`] are what it is asked to prove.
 
 pub mod cost;
+pub mod invariants;
+pub mod symbolic;
