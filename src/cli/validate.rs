@@ -4,7 +4,6 @@ pub mod github;
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use clap::ValueEnum;
@@ -20,6 +19,7 @@ use super::output::WARN;
 use super::output::count;
 use super::output::paint;
 use super::repository::place;
+use crate::analysis::invariants;
 use crate::directory;
 use crate::engine::Fault;
 use crate::engine::Files;
@@ -140,7 +140,6 @@ impl Report {
                 report.tested(files, None);
             }
         }
-        report.faults.extend(unreadable(files));
         let warnings_count = deny_warnings && !report.warnings.is_empty();
         report.valid = report.faults.is_empty() && !warnings_count;
         report
@@ -162,6 +161,11 @@ impl Report {
             }
         };
         self.tested(files, view.as_ref().map(|view| (snapshot, view)));
+        let links = view.iter().flat_map(|view| view.links().iter());
+        let links: Vec<&str> = links.map(|link| link.info.id.as_str()).collect();
+        if let Err(faults) = invariants::read(files, snapshot, &links) {
+            self.faults.extend(faults);
+        }
     }
 
     /// Reads the tests, and sees whether they fit what they are asked of.
@@ -240,27 +244,4 @@ impl Report {
         parts.push(format!("revision {revision}"));
         parts.join(", ")
     }
-}
-
-/// The files of invariants that cannot be read at all.
-fn unreadable(files: &Files) -> Vec<Fault> {
-    files
-        .with_role(Role::Invariants)
-        .filter_map(|(file, content)| {
-            let text: Arc<str> = match str::from_utf8(content) {
-                Ok(text) => text.into(),
-                Err(error) => return Some(Fault::not_utf8(file, content, error.valid_up_to())),
-            };
-            let error = serde_saphyr::from_str::<serde_json::Value>(&text).err()?;
-            Some(not_yaml(file, &text, &error))
-        })
-        .collect()
-}
-
-fn not_yaml(file: &str, text: &Arc<str>, error: &serde_saphyr::Error) -> Fault {
-    let message = error.without_snippet().to_string();
-    let line = error.location().map_or(1, |place| place.line());
-    let before = usize::try_from(line.saturating_sub(1)).unwrap_or(0);
-    let start: usize = text.split_inclusive('\n').take(before).map(str::len).sum();
-    Fault::at(file, text, (start, 0).into(), message).with_hint("write YAML")
 }

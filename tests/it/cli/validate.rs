@@ -187,11 +187,65 @@ fn tests_and_invariants_are_read_too() {
        ╰────
       help: save the file as UTF-8
 
-      × invalid indentation in multiline quoted scalar at line 2, column 1
+      × not an invariants file: invalid indentation in multiline quoted scalar at line 2, column 1
        ╭─[invariants.yaml:2:1]
      1 │ invariants: "
        ╰────
-      help: write YAML
+      help: see docs/invariants-file.schema.json; an invariant has a `name` and what is claimed, such as `never: |`
+
+    invalid: 3 faults; 8 files, 3 policies, 1 template, 5 entities, 1 link, 2 test files, 1 file of invariants, revision [REVISION]
+    "#);
+}
+
+#[test]
+fn tests_and_invariants_have_to_fit_the_policies() {
+    let place = Place::new();
+    place.write(
+        "policies/a.test.yaml",
+        r#"
+fixtures: { principals: { ann: 'User::"ann"' } }
+cases:
+  - { name: unknown, principal: zoe, action: 'Action::"ping"', resource: 'Doc::"key"', decision: deny }
+"#,
+    );
+    place.write(
+        "policies/b.test.yaml",
+        r#"
+now: 2026-01-01T00:00:00Z
+cases:
+  - name: misfit
+    principal: 'User::"ann"'
+    action: 'Action::"read"'
+    resource: 'Doc::"key"'
+    context: { purpose: 3 }
+    decision: allow
+"#,
+    );
+    place.write(
+        "policies/invariants.yaml",
+        "invariants:\n  - { name: sound, never_errors: [gone] }\n",
+    );
+    assert_shown!(place.run(&["validate", "policies"]), @r#"
+    exit 4
+    --- stdout
+      × b.test.yaml:4:1: `misfit`: `context.purpose` is a long, not a string
+      help: see the `context` that the schema declares for this action
+
+      × `zoe` is neither a fixture among the principals nor an entity
+       ╭─[a.test.yaml:4:33]
+     3 │ cases:
+     4 │   - { name: unknown, principal: zoe, action: 'Action::"ping"', resource: 'Doc::"key"', decision: deny }
+       ·                                 ───
+       ╰────
+      help: declare it in `fixtures`, or write an entity as in a policy: Type::"id"
+
+      × there is no policy, template or link `gone`
+       ╭─[invariants.yaml:2:35]
+     1 │ invariants:
+     2 │   - { name: sound, never_errors: [gone] }
+       ·                                   ───────
+       ╰────
+      help: write its `@id`, or `*` for all of them
 
     invalid: 3 faults; 8 files, 3 policies, 1 template, 5 entities, 1 link, 2 test files, 1 file of invariants, revision [REVISION]
     "#);
