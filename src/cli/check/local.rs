@@ -58,7 +58,11 @@ pub fn ask(path: &Path, config: &Config, question: Question) -> Result<Answer, F
     Ok(answer(&snapshot, &view, &decision, explanation))
 }
 
-fn query(snapshot: &Snapshot, config: &Config, question: Question) -> Result<Query, Failure> {
+/// The question as a server with this configuration would take it.
+///
+/// # Errors
+/// When it does not fit the schema or the limits.
+pub fn query(snapshot: &Snapshot, config: &Config, question: Question) -> Result<Query, Failure> {
     let uids = [
         ("principal", &question.principal),
         ("action", &question.action),
@@ -200,7 +204,8 @@ fn advice(decision: &Decision) -> Vec<String> {
     once(decision.advice().map(str::to_owned))
 }
 
-fn near_miss(miss: explain::NearMiss) -> NearMiss {
+/// A near miss as answers show it.
+pub fn near_miss(miss: explain::NearMiss) -> NearMiss {
     let values = miss.values.into_iter();
     NearMiss {
         policy: policy_ref(&miss.policy),
@@ -216,7 +221,8 @@ fn near_miss(miss: explain::NearMiss) -> NearMiss {
     }
 }
 
-fn policy_ref(info: &PolicyInfo) -> PolicyRef {
+/// A policy as answers show it.
+pub fn policy_ref(info: &PolicyInfo) -> PolicyRef {
     let text = |name| info.annotation(name).map(str::to_owned);
     PolicyRef {
         id: info.id.to_string(),
