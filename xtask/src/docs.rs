@@ -8,8 +8,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Command;
+use clap::CommandFactory as _;
 use clap_complete::Shell;
 use clap_mangen::Man;
+use deodar::cli::Cli;
 use deodar::cli::verbs;
 
 mod page;
@@ -52,12 +54,8 @@ fn manuals(folder: &Path) -> Result<usize, String> {
             .get_display_name()
             .unwrap_or_else(|| command.get_name());
         let path = folder.join(format!("{name}.1"));
-        todo.extend(
-            command
-                .get_subcommands()
-                .filter(|verb| is_shown(verb))
-                .cloned(),
-        );
+        let verbs = command.get_subcommands();
+        todo.extend(verbs.filter(|verb| !verb.is_hide_set()).cloned());
         let mut text = Vec::new();
         Man::new(command)
             .render(&mut text)
@@ -68,15 +66,16 @@ fn manuals(folder: &Path) -> Result<usize, String> {
     Ok(written)
 }
 
-/// Without the template of the help, which has the verbs once more.
+/// Without `help`, which would be a page for each verb once more.
 fn manual_of_all() -> Command {
-    let mut command = verbs::command().help_template("");
+    fn without_help(command: Command) -> Command {
+        command
+            .disable_help_subcommand(true)
+            .mut_subcommands(without_help)
+    }
+    let mut command = without_help(Cli::command());
     command.build();
     command
-}
-
-fn is_shown(verb: &Command) -> bool {
-    verb.get_name() != "help" && !verb.is_hide_set()
 }
 
 fn completions(folder: &Path) -> Result<usize, String> {

@@ -188,7 +188,7 @@ fn operation_json(operation: &v1::Operation) -> Result<Json, Failure> {
                     .collect::<Result<serde_json::Map<_, _>, String>>()
                     .map_err(|what| {
                         let message = format!("{what} cannot be written as JSON");
-                        Failure::Failed(Message::new(message, "watch without `--json`"))
+                        Failure::Failed(Message::new(message, "watch without `--format json`"))
                     })
             };
             let expires = patch.expiry.as_ref().map(|expiry| match expiry {

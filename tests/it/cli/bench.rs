@@ -118,17 +118,17 @@ fn for_people() {
     let mut lines: Vec<&str> = shown.lines().filter(|line| !line.is_empty()).collect();
     lines.sort_unstable();
     assert_shown!(lines.join("\n"), @r#"
-    # %       # ns      #  share-key-with-bob       docs.cedar:#
-    # %      # ns      #  action == Action::"ping"             docs.cedar:#:#
-    # %     # ns      #  context has ip                       docs.cedar:#:#
-    # %     # ns      #  context.now < principal.badge.until  docs.cedar:#:#
-    # %     # ns      #  principal has badge                  docs.cedar:#:#
-    # %     # ns      #  principal.level > #                  docs.cedar:#:#
-    # %     # ns     #  owner-reads-and-writes   docs.cedar:#
-    # %     # ns     #  resource.owner == principal          docs.cedar:#:#
-    # %     # ns     #  resource.secret                      docs.cedar:#:#
-    # %     # us      #  staff-read-by-day        docs.cedar:#
-    # %     # us     #  no-secrets-from-outside  docs.cedar:#
+    # % # us # action == Action::"ping" docs.cedar:#:#
+    # % # us # context has ip docs.cedar:#:#
+    # % # us # context.now < principal.badge.until docs.cedar:#:#
+    # % # us # no-secrets-from-outside docs.cedar:#
+    # % # us # owner-reads-and-writes docs.cedar:#
+    # % # us # principal has badge docs.cedar:#:#
+    # % # us # principal.level > # docs.cedar:#:#
+    # % # us # resource.owner == principal docs.cedar:#:#
+    # % # us # resource.secret docs.cedar:#:#
+    # % # us # share-key-with-bob docs.cedar:#
+    # % # us # staff-read-by-day docs.cedar:#
     # policy of no question's scope
     # questions of all entities, # samples
     # us a decision, # us at best; # % of it to find policies and gather entities
@@ -137,8 +137,8 @@ fn for_people() {
     conditions
     exit #
     policies
-    share        each  asked  condition, place
-    share        each  asked  policy, place
+    share each asked condition, place
+    share each asked policy, place
     warning: this program was built without optimisation: use a release build
     "#);
 }

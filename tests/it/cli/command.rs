@@ -196,7 +196,7 @@ fn help_of_validate_and_config() {
 
     Options:
           --format <FORMAT>  How to write it; JSON is {"valid", "files", "policies", "templates",
-                             "entities", "links", "tests", "invariants", "policy_revision",
+                             "entities", "links", "tests", "cases", "invariants", "policy_revision",
                              "directory_revision", "faults": [{"file", "line", "column", "text",
                              "message", "hint", "is_warning"}], "warnings": [..]} [default: human]
                              [possible values: human, json, github]

@@ -120,6 +120,7 @@ fn json() {
       "entities": 5,
       "links": 1,
       "tests": 0,
+      "cases": 0,
       "invariants": 0,
       "policy_revision": "[DIGEST]",
       "directory_revision": "[DIGEST]",
@@ -142,6 +143,7 @@ fn json() {
       "entities": null,
       "links": null,
       "tests": 0,
+      "cases": null,
       "invariants": 0,
       "policy_revision": "[DIGEST]",
       "directory_revision": "[DIGEST]",
@@ -170,13 +172,13 @@ fn tests_and_invariants_are_read_too() {
     assert_shown!(place.run(&["validate", "policies"]), @r#"
     exit 4
     --- stdout
-      × unclosed bracket '[' at line 2, column 5
-       ╭─[a.test.yaml:1:1]
+      × not YAML: unclosed bracket '['
+       ╭─[a.test.yaml:2:5]
      1 │ cases:
-       · ▲
      2 │   - [
+       ·     ▲
        ╰────
-      help: write YAML
+      help: see the place that is marked, and the lines before it
 
       × not UTF-8 from this byte on
        ╭─[b.test.yaml:1:4]
@@ -186,9 +188,8 @@ fn tests_and_invariants_are_read_too() {
       help: save the file as UTF-8
 
       × invalid indentation in multiline quoted scalar at line 2, column 1
-       ╭─[invariants.yaml:1:1]
+       ╭─[invariants.yaml:2:1]
      1 │ invariants: "
-       · ▲
        ╰────
       help: write YAML
 
