@@ -31,7 +31,6 @@ mod shuffle;
 pub mod subject;
 pub mod suite;
 mod table;
-pub mod workers;
 
 #[cfg(test)]
 mod tests;

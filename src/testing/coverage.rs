@@ -19,10 +19,10 @@ use serde::Serializer;
 use smol_str::SmolStr;
 
 use super::Suite;
+use super::parallel::in_parallel;
 use super::subject::counted_as;
 use super::subject::subjects;
 use super::suite::Case;
-use super::workers::spread;
 use crate::engine::Snapshot;
 use crate::engine::View;
 use crate::engine::examine;
@@ -261,7 +261,7 @@ impl Coverage {
             .flat_map(|suite| &suite.cases)
             .filter(|case| case.skip.is_none())
             .collect();
-        let examined = spread(&cases, |case| examine_case(case, snapshot, view));
+        let examined = in_parallel(&cases, |case| examine_case(case, snapshot, view));
         let mut coverage = Self::nothing(snapshot, view);
         let places: HashMap<String, usize> = coverage
             .policies

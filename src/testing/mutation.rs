@@ -32,9 +32,9 @@ use serde::Serialize;
 use smol_str::SmolStr;
 
 use super::Suite;
+use super::parallel::in_parallel;
 use super::subject::Subject;
 use super::subject::subjects;
-use super::workers::spread;
 use crate::engine::Snapshot;
 use crate::engine::View;
 use crate::engine::policy::PolicyInfo;
@@ -46,6 +46,9 @@ use operator::Operator;
 
 /// The annotation that explains survivors.
 const ANNOTATION: &str = "survives";
+
+/// Room for Cedar's parser, which recurses.
+const STACK_BYTES: usize = 64 << 20;
 
 /// A change that might be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,8 +165,10 @@ impl Mutation {
         let ready = Ready::new(snapshot, view, suites);
         let validator = validator(snapshot);
         let subjects = subjects(snapshot);
-        let outcomes = spread(&subjects, |subject| {
-            let mutants = Mutants::of(subject, snapshot, validator.as_ref());
+        let outcomes = in_parallel(&subjects, |subject| {
+            let mutants = stacker::grow(STACK_BYTES, || {
+                Mutants::of(subject, snapshot, validator.as_ref())
+            });
             outcome(subject, mutants, &ready)
         });
         let mut all = Self {

@@ -6,7 +6,6 @@ use clap::Args;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::cli::output;
 use crate::cli::output::BAD;
 use crate::cli::output::FAINT;
 use crate::cli::output::GOOD;

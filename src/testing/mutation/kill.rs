@@ -14,10 +14,10 @@ use crate::engine::examine;
 use crate::engine::replace::Replacement;
 use crate::engine::replace::decide_replaced;
 use crate::testing::Suite;
+use crate::testing::parallel::in_parallel;
 use crate::testing::subject::counted_as;
 use crate::testing::suite::Asked;
 use crate::testing::suite::Case;
-use crate::testing::workers::spread;
 
 /// The cases that pass, ready to be asked again and again.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl<'a> Ready<'a> {
             .flat_map(|suite| &suite.cases)
             .filter(|case| case.skip.is_none())
             .collect();
-        let tried = spread(&cases, |case| ready(case, snapshot, view));
+        let tried = in_parallel(&cases, |case| ready(case, snapshot, view));
         let passing: Vec<ReadyCase<'a>> = tried.into_iter().flatten().collect();
         let mut by_policy: HashMap<String, Vec<usize>> = HashMap::new();
         for (number, case) in passing.iter().enumerate() {
