@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn what_is_not_evaluated_is_not_come_to() {
-        let and = r#"context has "a" && context has "b""#;
-        let (a, b) = (r#"context has "a""#, r#"context has "b""#);
+        let and = "context has a && context has b";
+        let (a, b) = ("context has a", "context has b");
         assert_eq!(reached(and, &[], &[]), [a]);
         assert_eq!(reached(and, &[a], &[]), [a, b]);
         assert_eq!(reached(and, &[], &[a]), [a]);
@@ -137,7 +137,7 @@ mod tests {
         let not = format!("!({a}) && {b}");
         assert_eq!(reached(&not, &[], &[]), [a, b]);
         assert_eq!(reached(&not, &[a], &[]), [a]);
-        let c = r#"context has "c""#;
+        let c = "context has c";
         let choice = format!("if {a} then {b} else {c}");
         assert_eq!(reached(&choice, &[a], &[]), [a, b]);
         assert_eq!(reached(&choice, &[], &[]), [a, c]);

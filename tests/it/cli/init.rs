@@ -62,7 +62,7 @@ fn a_repository_is_written_and_valid() {
     assert_shown!(place.run(&["validate", "--deny-warnings", "demo"]), @r"
     exit 0
     --- stdout
-    valid; 14 files, 5 policies, 1 template, 21 entities, 3 links, 4 test files, 136 cases, 1 file of invariants, revision [REVISION]
+    valid; 14 files, 5 policies, 1 template, 21 entities, 3 links, 4 test files, 138 cases, 1 file of invariants, revision [REVISION]
     ");
 }
 
