@@ -2,3 +2,6 @@
 //! differences of two repositories, recorded questions decided again, proofs.
 //!
 //! Built on the engine of the service, so that what is analysed is what decides.
+
+pub mod format;
+pub mod lint;

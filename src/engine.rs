@@ -33,7 +33,7 @@ pub mod link;
 pub mod links;
 pub mod manifest;
 pub mod named;
-mod nesting;
+pub(crate) mod nesting;
 pub mod overlay;
 pub mod packed;
 pub mod policy;

@@ -14,7 +14,11 @@ mod check;
 mod command;
 mod config;
 mod directory;
+mod fmt;
 mod isolation;
+mod lint;
+mod lint_fix;
+mod lint_rules;
 pub(crate) mod serve;
 mod validate;
 
