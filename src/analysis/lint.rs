@@ -8,7 +8,7 @@
 //!
 //! A rule is a row of a table (`RULES` of each file): what it finds, why that matters,
 //! a bad and a good example, and a function. docs/lints.md is written from these, and
-//! a test lints every example. Reading order: [`rule`], [`subject`], [`policy`], then
+//! a test lints every example. Reading order: [`mod@rule`], [`subject`], [`policy`], then
 //! any file of rules: [`conditions`], [`overlaps`], [`evaluation`], [`names`],
 //! [`repository`], [`literals`], [`grants`], [`annotations`], [`wording`].
 
@@ -131,7 +131,10 @@ pub fn run(subject: &Subject<'_>, options: &Options) -> Report {
         findings.extend(found_by(rule, *level, subject));
     }
     let (mut findings, used) = exceptions::without_allowed(findings, &subject.policies);
-    if let Some((rule, level)) = wanted.iter().find(|(rule, _)| rule.id == exceptions::UNUSED) {
+    if let Some((rule, level)) = wanted
+        .iter()
+        .find(|(rule, _)| rule.id == exceptions::UNUSED)
+    {
         let mut found = Found::new(rule, *level);
         exceptions::unused(&subject.policies, &ran, &used, &mut found);
         findings.extend(exceptions::without_allowed(found.findings, &subject.policies).0);

@@ -114,7 +114,8 @@ pub fn run(args: &FmtArgs) -> Result<ExitCode, Failure> {
 
 fn human(done: &Done, is_check: bool) {
     if is_check {
-        output::stdout(&done.changed.iter().map(|file| format!("{file}\n")).collect::<String>());
+        let lines = done.changed.iter().flat_map(|file| [file.as_str(), "\n"]);
+        output::stdout(&lines.collect::<String>());
     }
     if !done.faults.is_empty() {
         let text = output::drawn(&done.faults);
@@ -197,7 +198,10 @@ fn not_ours(path: &Path) -> Failure {
 
 fn standard_input(args: &FmtArgs) -> Result<ExitCode, Failure> {
     if args.paths.len() > 1 {
-        let message = Message::new("`-` does not go with other files", "format them in a run of their own");
+        let message = Message::new(
+            "`-` does not go with other files",
+            "format them in a run of their own",
+        );
         return Err(Failure::Usage(message));
     }
     let limit = args.file.resolve()?.config.policies.limits.file_bytes_max;
@@ -212,13 +216,24 @@ fn standard_input(args: &FmtArgs) -> Result<ExitCode, Failure> {
         let hint = "raise `policies.file_bytes_max`";
         return Err(Failure::Failed(Message::new(message, hint)));
     }
-    let kind = if args.schema { Kind::Schema } else { Kind::Policies };
+    let kind = if args.schema {
+        Kind::Schema
+    } else {
+        Kind::Policies
+    };
     let formatted = format(kind, "-", &text.as_str().into())?;
     if !args.check {
-        std::io::stdout().lock().write_all(formatted.as_bytes()).ok();
+        std::io::stdout()
+            .lock()
+            .write_all(formatted.as_bytes())
+            .ok();
         return Ok(ExitCode::Yes);
     }
-    Ok(if formatted == text { ExitCode::Yes } else { ExitCode::Found })
+    Ok(if formatted == text {
+        ExitCode::Yes
+    } else {
+        ExitCode::Found
+    })
 }
 
 /// Replaces a file as a whole: whoever reads it meanwhile sees the old text or the
@@ -247,5 +262,8 @@ pub fn replace(path: &Path, text: &str) -> Result<(), Failure> {
 
 fn trouble(what: &str, path: &Path, error: &std::io::Error) -> Failure {
     let message = format!("cannot {what} `{}`: {error}", path.display());
-    Failure::Failed(Message::new(message, "see that it is there and may be read and written"))
+    Failure::Failed(Message::new(
+        message,
+        "see that it is there and may be read and written",
+    ))
 }

@@ -139,8 +139,11 @@ impl<'a> Layout<'a> {
         } else if needs_space(self.last[0], token.text) {
             self.line.push(' ');
         }
-        self.line
-            .push_str(if is_comment { token.text.trim_end() } else { token.text });
+        self.line.push_str(if is_comment {
+            token.text.trim_end()
+        } else {
+            token.text
+        });
         self.after_comment = is_comment;
         if !is_comment {
             self.follow(token.text);
@@ -224,11 +227,15 @@ const NAMESPACE_END: &str = "}}";
 
 /// Whether two tokens of a line are apart.
 fn needs_space(left: &str, right: &str) -> bool {
-    match (left, right) {
-        ("{", "}") | ("::" | "(" | "[" | "<" | "@", _) => false,
-        (_, "," | ";" | ":" | "::" | "?" | ")" | "]" | ">" | "(" | "<") => false,
-        _ => true,
-    }
+    !matches!(
+        (left, right),
+        ("{", "}")
+            | ("::" | "(" | "[" | "<" | "@", _)
+            | (
+                _,
+                "," | ";" | ":" | "::" | "?" | ")" | "]" | ">" | "(" | "<"
+            )
+    )
 }
 
 #[cfg(test)]

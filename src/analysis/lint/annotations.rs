@@ -226,7 +226,8 @@ pub fn kebab(text: &str) -> String {
     let mut before = ' ';
     for c in text.chars() {
         let starts_word = c.is_uppercase() && before.is_lowercase();
-        if (starts_word || !c.is_alphanumeric()) && words.last().is_some_and(|word| !word.is_empty())
+        if (starts_word || !c.is_alphanumeric())
+            && words.last().is_some_and(|word| !word.is_empty())
         {
             words.push(String::new());
         }

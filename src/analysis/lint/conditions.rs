@@ -30,7 +30,7 @@ pub const RULES: &[Rule] = &[
         bad: Example::new(
             r#"@id("operators-of-level-one-and-two")
 permit (principal in Role::"operator", action == Action::"read", resource is Device)
-when { principal.level == 1 && resource.topic like "plant/press" && principal.level == 2 };"#,
+when { principal.level == 1 && resource.topic like "p*" && principal.level == 2 };"#,
         ),
         good: Example::new(
             r#"@id("operators-of-level-one-and-two")

@@ -13,7 +13,6 @@ use super::subject::Subject;
 use super::types::Typed;
 use super::walk::untested_reads;
 use crate::engine::manifest::OnError;
-use cedar_policy_core::ast::BinaryOp;
 use cedar_policy_core::ast::ExprKind;
 
 /// The rules of this file.
@@ -98,7 +97,9 @@ fn unguarded(subject: &Subject<'_>, found: &mut Found) {
         match subject.types.get(at) {
             Some(typed) => {
                 for (span, message) in &typed.unguarded {
-                    let message = message.split_once(": ").map_or(&**message, |(_, text)| text);
+                    let message = message
+                        .split_once(": ")
+                        .map_or(&**message, |(_, text)| text);
                     found.at(policy, span.clone(), message, ASK_FIRST);
                 }
             }
@@ -149,14 +150,6 @@ fn can_error(subject: &Subject<'_>, found: &mut Found) {
                 format!("this may not fit 64 bits; {outcome}"),
                 "compare without arithmetic, or bound what goes in before",
             );
-        }
-        if subject.is_validated() {
-            continue;
-        }
-        for expr in policy.expressions() {
-            if let ExprKind::BinaryApp { op: BinaryOp::GetTag, .. } = expr.expr_kind() {
-                found.at(policy, span_of(expr), format!("the tag may be missing; {outcome}"), ASK_FIRST);
-            }
         }
     }
 }

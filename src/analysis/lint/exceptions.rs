@@ -83,7 +83,12 @@ fn unknown_rule(subject: &Subject<'_>, found: &mut Found) {
         found.of = Some(at);
         for name in listed(&written.value).filter(|name| rule(name).is_none()) {
             let message = format!("there is no rule `{name}`");
-            found.at(policy, word(policy, written.span.clone(), name), message, hint(name));
+            found.at(
+                policy,
+                word(policy, written.span.clone(), name),
+                message,
+                hint(name),
+            );
         }
     }
     found.of = None;
@@ -93,7 +98,12 @@ fn unknown_rule(subject: &Subject<'_>, found: &mut Found) {
     };
     for name in settings.names().filter(|name| rule(name).is_none()) {
         let span = find_word(&source.text, name).unwrap_or(0..0);
-        found.in_file(source, span, format!("there is no rule `{name}`"), hint(name));
+        found.in_file(
+            source,
+            span,
+            format!("there is no rule `{name}`"),
+            hint(name),
+        );
     }
 }
 
@@ -145,11 +155,19 @@ pub fn unused(
         let edit = if kept.is_empty() {
             Edit::remove(drop_with_space(&policy.source.text, &written.span))
         } else {
-            Edit::replace(written.span.clone(), format!("@allow(\"{}\")", kept.join(", ")))
+            Edit::replace(
+                written.span.clone(),
+                format!("@allow(\"{}\")", kept.join(", ")),
+            )
         };
         found.of = Some(at);
         if names.is_empty() {
-            found.at(policy, written.span.clone(), "this allows nothing", "remove it");
+            found.at(
+                policy,
+                written.span.clone(),
+                "this allows nothing",
+                "remove it",
+            );
         }
         for name in names.iter().filter(|name| !kept.contains(name)) {
             let span = word(policy, written.span.clone(), name);

@@ -65,7 +65,11 @@ impl Finding {
     /// The finding as faults are shown. Counts lines from the start of the file.
     pub fn fault(&self) -> Fault {
         let (file, text) = (&self.source.file, &self.source.text);
-        let message = format!("{}: {}", self.rule.id, self.message);
+        let note = match self.level {
+            Level::Info => " (info)",
+            Level::Warning | Level::Error => "",
+        };
+        let message = format!("{}{note}: {}", self.rule.id, self.message);
         let fault = if text.is_empty() {
             Fault::of_file(file, message)
         } else {

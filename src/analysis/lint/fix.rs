@@ -96,7 +96,9 @@ fn round(fixed: &mut Fixed) -> Option<Round> {
     for (file, findings) in by_file {
         let source = findings.first().map(|finding| &finding.source);
         match (source, mended_text(&findings)) {
-            (Some(source), Some((text, count))) if says_the_same(source, &text) => {
+            (Some(source), Some((text, count)))
+                if *text != *source.text && says_the_same(source, &text) =>
+            {
                 changed.insert(file.clone(), count);
                 texts.insert(file, text);
             }
@@ -146,10 +148,9 @@ fn says_the_same(before: &Arc<Source>, after: &str) -> bool {
         return false;
     };
     before.len() == after.len()
-        && before
-            .iter()
-            .zip(&after)
-            .all(|(before, after)| Meaning::of(before) == Meaning::of(after) && keeps_id(before, after))
+        && before.iter().zip(&after).all(|(before, after)| {
+            Meaning::of(before) == Meaning::of(after) && keeps_id(before, after)
+        })
 }
 
 fn keeps_id(before: &Policy, after: &Policy) -> bool {
@@ -169,7 +170,8 @@ impl Meaning {
     pub fn of(policy: &Policy) -> Self {
         let template = &policy.template;
         let annotations = policy.annotations.iter();
-        let annotations = annotations.filter(|written| written.name != "id" && written.name != "allow");
+        let annotations =
+            annotations.filter(|written| written.name != "id" && written.name != "allow");
         let mut conditions: Vec<Expr> = Vec::new();
         for clause in &policy.clauses {
             if says_nothing(clause.keyword, &clause.body) {
@@ -281,5 +283,8 @@ fn base_of(range: &Expr) -> Option<Expr> {
     };
     let base = Network::parse(text)?.base().to_string();
     let build = ExprBuilder::<()>::new;
-    Some(Expr::call_extension_fn(fn_name.clone(), vec![build().val(base)]))
+    Some(Expr::call_extension_fn(
+        fn_name.clone(),
+        vec![build().val(base)],
+    ))
 }

@@ -2,7 +2,6 @@
 
 use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
-use cedar_policy_core::ast::Literal;
 use cedar_policy_core::ast::Var;
 
 use super::finding::Found;
@@ -248,11 +247,7 @@ fn named_principal(subject: &Subject<'_>, found: &mut Found) {
 
 /// Tests of the context with `has`, which have this polarity: negated when the
 /// policy applies without the fact.
-fn tests_of_context<'p>(
-    policy: &'p Policy,
-    wanted: bool,
-    visit: &mut dyn FnMut(&'p Expr, String),
-) {
+fn tests_of_context<'p>(policy: &'p Policy, wanted: bool, visit: &mut dyn FnMut(&'p Expr, String)) {
     for clause in &policy.clauses {
         let is_unless = clause.keyword == Keyword::Unless;
         with_polarity(&clause.body, is_unless, &mut |expr, is_negated| {
@@ -311,18 +306,23 @@ fn break_glass(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     if !policy.is_permit() || policy.annotation("obligation").is_some() {
         return;
     }
-    let read = policy.expressions().find_map(|expr| match expr.expr_kind() {
-        ExprKind::GetAttr { attr, expr: of } if starts_at_context(of) => {
-            let name: String = attr
-                .chars()
-                .filter(|c| c.is_alphanumeric())
-                .collect::<String>()
-                .to_lowercase();
-            let words = ["breakglass", "emergency", "override"];
-            words.iter().any(|word| name.contains(word)).then_some((expr, attr))
-        }
-        _ => None,
-    });
+    let read = policy
+        .expressions()
+        .find_map(|expr| match expr.expr_kind() {
+            ExprKind::GetAttr { attr, expr: of } if starts_at_context(of) => {
+                let name: String = attr
+                    .chars()
+                    .filter(|c| c.is_alphanumeric())
+                    .collect::<String>()
+                    .to_lowercase();
+                let words = ["breakglass", "emergency", "override"];
+                words
+                    .iter()
+                    .any(|word| name.contains(word))
+                    .then_some((expr, attr))
+            }
+            _ => None,
+        });
     if let Some((expr, attr)) = read {
         found.at(
             policy,
@@ -339,7 +339,6 @@ fn cached_time(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     };
     let reads_time = policy.expressions().any(|expr| match expr.expr_kind() {
         ExprKind::GetAttr { expr, attr } => attr == "now" && starts_at_context(expr),
-        ExprKind::Lit(Literal::Bool(_)) => false,
         _ => false,
     });
     if reads_time {

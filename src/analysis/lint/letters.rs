@@ -20,9 +20,12 @@ pub fn deceptive(text: &str) -> Vec<(Range<usize>, String)> {
     for word in text.split_inclusive(|c: char| !c.is_alphabetic()) {
         let letters = word.trim_end_matches(|c: char| !c.is_alphabetic());
         let is_in = |alphabet: fn(char) -> bool| letters.chars().any(alphabet);
-        let other = [("Cyrillic", is_cyrillic as fn(char) -> bool), ("Greek", is_greek)]
-            .into_iter()
-            .find(|(_, alphabet)| is_in(*alphabet));
+        let other = [
+            ("Cyrillic", is_cyrillic as fn(char) -> bool),
+            ("Greek", is_greek),
+        ]
+        .into_iter()
+        .find(|(_, alphabet)| is_in(*alphabet));
         if let Some((name, _)) = other.filter(|_| is_in(is_latin)) {
             let message = format!("`{letters}` has Latin and {name} letters");
             found.push((start..start + letters.len(), message));

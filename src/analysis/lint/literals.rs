@@ -250,7 +250,11 @@ fn past_date(subject: &Subject<'_>, policy: &Policy, found: &mut Found) {
         else {
             continue;
         };
-        let (now, limit) = if is_negated { (arg2, arg1) } else { (arg1, arg2) };
+        let (now, limit) = if is_negated {
+            (arg2, arg1)
+        } else {
+            (arg1, arg2)
+        };
         let is_written_as_negation = policy.source.slice(&span_of(expr)).starts_with('!');
         if !is_now(now) || (is_negated && is_written_as_negation) || under_not(policy, expr) {
             continue;
@@ -348,4 +352,3 @@ fn deceptive(subject: &Subject<'_>, found: &mut Found) {
 fn contains(outer: &Range<usize>, inner: &Range<usize>) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
 }
-

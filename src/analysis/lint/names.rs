@@ -256,7 +256,10 @@ fn unknown_annotation(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
         if ANNOTATIONS.contains(&name) || name.len() < 3 {
             continue;
         }
-        if let Some(meant) = closest(name, ANNOTATIONS.iter().copied().filter(|name| name.len() > 3)) {
+        if let Some(meant) = closest(
+            name,
+            ANNOTATIONS.iter().copied().filter(|name| name.len() > 3),
+        ) {
             found.at(
                 policy,
                 written.span.clone(),

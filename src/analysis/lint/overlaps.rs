@@ -228,7 +228,12 @@ impl<'a> Forbids<'a> {
         let of_some = some.into_iter().flatten();
         let of_some = of_some.filter_map(|action| self.by_action.get(action));
         let any = some.map(|_| &self.of_any);
-        every.into_iter().chain(any).chain(of_some).flatten().copied()
+        every
+            .into_iter()
+            .chain(any)
+            .chain(of_some)
+            .flatten()
+            .copied()
     }
 }
 

@@ -49,7 +49,10 @@ pub fn duplicates(policies: &[Policy]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (at, policy) in policies.iter().enumerate() {
         let key = key(policy);
-        match first.get(&key).and_then(|other| Some((*other, policies.get(*other)?))) {
+        match first
+            .get(&key)
+            .and_then(|other| Some((*other, policies.get(*other)?)))
+        {
             Some((other, same)) if is_same(policy, same) => found.push((at, other)),
             Some(_) => {}
             None => {
@@ -226,7 +229,6 @@ fn brings_nothing(narrow: &Policy, wide: &Policy) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::fmt::Write as _;
     use std::sync::Arc;
 
@@ -239,7 +241,7 @@ mod tests {
     fn found(text: &str) -> (Vec<Policy>, Shadows) {
         let source = Arc::new(Source::new("p.cedar", text));
         let policies = Policy::parse_all(&source).unwrap();
-        let mut actions = HashMap::new();
+        let mut actions = rustc_hash::FxHashMap::default();
         let scopes: Vec<_> = policies
             .iter()
             .map(|policy| scope_of(&policy.template, None, &mut actions))
@@ -252,17 +254,50 @@ mod tests {
     fn wider_scopes_and_fewer_conditions_cover() {
         let wide = "permit (principal is U, action in [Action::\"a\", Action::\"b\"], resource) when { context.x };";
         for (narrow, is_covered) in [
-            ("permit (principal == U::\"1\", action == Action::\"a\", resource) when { context.x };", true),
-            ("permit (principal is U in G::\"g\", action == Action::\"b\", resource is D) when { context.y && context.x };", true),
-            ("permit (principal is U, action == Action::\"a\", resource) unless { !context.x };", true),
-            ("permit (principal, action == Action::\"a\", resource) when { context.x };", false),
-            ("permit (principal == V::\"1\", action == Action::\"a\", resource) when { context.x };", false),
-            ("permit (principal is U, action == Action::\"c\", resource) when { context.x };", false),
-            ("permit (principal is U, action, resource) when { context.x };", false),
-            ("permit (principal is U, action == Action::\"a\", resource) when { context.y };", false),
-            ("permit (principal is U, action == Action::\"a\", resource) when { !context.x };", false),
-            ("forbid (principal is U, action == Action::\"a\", resource) when { context.x };", false),
-            ("@obligation(\"log\") permit (principal is U, action == Action::\"a\", resource) when { context.x };", false),
+            (
+                "permit (principal == U::\"1\", action == Action::\"a\", resource) when { context.x };",
+                true,
+            ),
+            (
+                "permit (principal is U in G::\"g\", action == Action::\"b\", resource is D) when { context.y && context.x };",
+                true,
+            ),
+            (
+                "permit (principal is U, action == Action::\"a\", resource) unless { !context.x };",
+                true,
+            ),
+            (
+                "permit (principal, action == Action::\"a\", resource) when { context.x };",
+                false,
+            ),
+            (
+                "permit (principal == V::\"1\", action == Action::\"a\", resource) when { context.x };",
+                false,
+            ),
+            (
+                "permit (principal is U, action == Action::\"c\", resource) when { context.x };",
+                false,
+            ),
+            (
+                "permit (principal is U, action, resource) when { context.x };",
+                false,
+            ),
+            (
+                "permit (principal is U, action == Action::\"a\", resource) when { context.y };",
+                false,
+            ),
+            (
+                "permit (principal is U, action == Action::\"a\", resource) when { !context.x };",
+                false,
+            ),
+            (
+                "forbid (principal is U, action == Action::\"a\", resource) when { context.x };",
+                false,
+            ),
+            (
+                "@obligation(\"log\") permit (principal is U, action == Action::\"a\", resource) when { context.x };",
+                false,
+            ),
         ] {
             let (_, shadows) = found(&format!("{wide}\n{narrow}"));
             let expected = if is_covered { vec![(1, 0)] } else { vec![] };

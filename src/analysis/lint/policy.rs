@@ -79,13 +79,13 @@ impl Policy {
     ///
     /// # Errors
     /// What Cedar says of the text.
-    pub fn parse_all(source: &Arc<Source>) -> Result<Vec<Self>, ParseErrors> {
+    pub fn parse_all(source: &Arc<Source>) -> Result<Vec<Self>, Box<ParseErrors>> {
         let tree = parse_policies(&source.text)?;
         let mut policies = Vec::new();
         for (ordinal, (id, node)) in tree.with_generated_policyids()?.enumerate() {
             let template = node.to_policy_template(id)?;
             if let Some(tree) = &node.node {
-                policies.extend(Self::new(source, template, tree, ordinal));
+                policies.extend(Self::new(source, &template, tree, ordinal));
             }
         }
         Ok(policies)
@@ -93,18 +93,11 @@ impl Policy {
 
     fn new(
         source: &Arc<Source>,
-        template: Template,
+        template: &Template,
         tree: &cst::Policy,
         ordinal: usize,
     ) -> Option<Self> {
-        let tree = match tree {
-            cst::Policy::Policy(tree) => tree,
-            #[expect(
-                unreachable_patterns,
-                reason = "cedar has a further variant when another crate enables `tolerant-ast`"
-            )]
-            _ => return None,
-        };
+        let tree = body(tree)?;
         let annotations: Vec<Written> = template
             .annotations()
             .map(|(name, annotation)| Written {
@@ -232,6 +225,17 @@ impl Clause {
             span: span(loc),
             keyword_span: span(tree.cond.loc()),
         })
+    }
+}
+
+fn body(tree: &cst::Policy) -> Option<&cst::PolicyImpl> {
+    match tree {
+        cst::Policy::Policy(tree) => Some(tree),
+        #[expect(
+            unreachable_patterns,
+            reason = "cedar has a further variant when another crate enables `tolerant-ast`"
+        )]
+        _ => None,
     }
 }
 

@@ -85,12 +85,18 @@ permit (principal in Role::"operator", action == Action::"read", resource is Dev
 
 @id("operators-stop")
 permit (principal in Role::"operator", action == Action::"stop", resource is Device);"#,
-            &[("tests/roles.test.yaml", "cases:\n  - name: an operator reads\n    policies: [operators-read]\n")],
+            &[(
+                "tests/roles.test.yaml",
+                "cases:\n  - name: an operator reads\n    policies: [operators-read]\n",
+            )],
         ),
         good: Example::with(
             r#"@id("operators-read")
 permit (principal in Role::"operator", action == Action::"read", resource is Device);"#,
-            &[("tests/roles.test.yaml", "cases:\n  - name: an operator reads\n    policies: [operators-read]\n")],
+            &[(
+                "tests/roles.test.yaml",
+                "cases:\n  - name: an operator reads\n    policies: [operators-read]\n",
+            )],
         ),
         is_fixable: false,
         needs: Needs::Tests,
@@ -104,7 +110,9 @@ fn duplicate_id(subject: &Subject<'_>, found: &mut Found) {
         let line = policy.source.place(policy.effect_span.start).line;
         let here = format!("{}:{line}", policy.source.file);
         if let Some(there) = first.get(policy.id.as_str()) {
-            let span = policy.written("id").map_or_else(|| policy.head(), |id| id.span.clone());
+            let span = policy
+                .written("id")
+                .map_or_else(|| policy.head(), |id| id.span.clone());
             let message = format!("`{}` is the id of the policy at {there} too", policy.id);
             found.of = Some(at);
             found.at(policy, span, message, "give one of them another `@id`");
@@ -119,8 +127,16 @@ fn duplicate_id(subject: &Subject<'_>, found: &mut Found) {
             .entry(Arc::clone(&link.file))
             .or_insert_with(|| Arc::new(Source::new(&link.file, &link.source.0)));
         if let Some(there) = first.get(link.id.as_str()) {
-            let message = format!("`{}` is the id of the policy or link at {there} too", link.id);
-            found.in_file(source, link.source.1.clone(), message, "give it another `link_id`");
+            let message = format!(
+                "`{}` is the id of the policy or link at {there} too",
+                link.id
+            );
+            found.in_file(
+                source,
+                link.source.1.clone(),
+                message,
+                "give it another `link_id`",
+            );
         } else {
             let line = source.place(link.source.1.start).line;
             first.insert(&link.id, format!("{}:{line}", link.file));

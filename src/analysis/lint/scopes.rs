@@ -1,7 +1,6 @@
 //! Scopes compared with one another: which covers which, and which cannot meet.
 
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::ActionConstraint;
@@ -10,6 +9,7 @@ use cedar_policy_core::ast::EntityType;
 use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::PrincipalOrResourceConstraint;
 use cedar_policy_core::ast::Template;
+use rustc_hash::FxHashMap;
 
 use crate::engine::schema::Schema;
 
@@ -55,7 +55,7 @@ pub struct Scope {
 pub fn scope_of(
     template: &Template,
     schema: Option<&Schema>,
-    resolved: &mut HashMap<ActionConstraint, Arc<ActionSet>>,
+    resolved: &mut FxHashMap<ActionConstraint, Arc<ActionSet>>,
 ) -> Scope {
     let constraint = template.action_constraint();
     let actions = match resolved.get(constraint) {
@@ -150,10 +150,13 @@ impl ActionSet {
         let is_group = matches!(constraint, ActionConstraint::In(_));
         let mut all: BTreeSet<EntityUID> = named.iter().copied().cloned().collect();
         if is_group {
-            let members = schema.into_iter().flat_map(Schema::actions).filter(|action| {
-                let mut ancestors = action.ancestors.iter();
-                ancestors.any(|ancestor| named.contains(&&**ancestor.uid()))
-            });
+            let members = schema
+                .into_iter()
+                .flat_map(Schema::actions)
+                .filter(|action| {
+                    let mut ancestors = action.ancestors.iter();
+                    ancestors.any(|ancestor| named.contains(&&**ancestor.uid()))
+                });
             all.extend(members.map(|action| EntityUID::clone(&action.uid)));
         }
         Self::Of(all)

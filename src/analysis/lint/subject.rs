@@ -1,11 +1,11 @@
 //! What is linted: the files of a repository, and whatever else is known of it.
 
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::ActionConstraint;
 use cedar_policy_core::ast::Value;
+use rustc_hash::FxHashMap;
 
 use super::policy::Policy;
 use super::rule::Needs;
@@ -73,7 +73,7 @@ impl<'a> Subject<'a> {
             .collect();
         let (manifest, manifest_source) = manifest(files);
         let schema = snapshot.and_then(Snapshot::schema);
-        let mut actions: HashMap<ActionConstraint, Arc<ActionSet>> = HashMap::new();
+        let mut actions: FxHashMap<ActionConstraint, Arc<ActionSet>> = FxHashMap::default();
         let scopes = policies
             .iter()
             .map(|policy| scope_of(&policy.template, schema, &mut actions))

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
+use cedar_policy_core::ast::UnaryOp;
 
 use super::finding::Edit;
 use super::policy::Policy;
@@ -26,14 +27,14 @@ pub fn drop_with_space(text: &str, span: &Range<usize>) -> Range<usize> {
 /// the only one of its clause, or stands in brackets that cannot be followed.
 pub fn drop_operand(policy: &Policy, operand: &Expr) -> Option<Edit> {
     let and = policy.expressions().find(|expr| match expr.expr_kind() {
-        ExprKind::And { right, .. } => std::ptr::eq(&raw const **right, operand),
+        ExprKind::And { right, .. } => std::ptr::eq(below_nots(right), operand),
         _ => false,
     })?;
-    let ExprKind::And { left, .. } = and.expr_kind() else {
+    let ExprKind::And { left, right } = and.expr_kind() else {
         return None;
     };
     let text = &policy.source.text;
-    let span = span_of(left).end..span_of(operand).end;
+    let span = span_of(last_operand(left)).end..span_of(right).end;
     let removed = text.get(span.clone())?;
     if removed.contains("//") || removed.contains('"') && removed.contains(['(', ')']) {
         return None;
@@ -57,4 +58,23 @@ pub fn drop_operand(policy: &Policy, operand: &Expr) -> Option<Edit> {
 
 fn is_blank(text: Option<&str>) -> bool {
     text.is_some_and(|text| text.trim().is_empty())
+}
+
+/// What a conjunct is about: `a > b` is `!(a <= b)` to Cedar.
+fn below_nots(expr: &Expr) -> &Expr {
+    match expr.expr_kind() {
+        ExprKind::UnaryApp {
+            op: UnaryOp::Not,
+            arg,
+        } => below_nots(arg),
+        _ => expr,
+    }
+}
+
+/// A chain of `&&` has one place for all of it, so its end is that of its last part.
+fn last_operand(expr: &Expr) -> &Expr {
+    match expr.expr_kind() {
+        ExprKind::And { right, .. } => last_operand(right),
+        _ => expr,
+    }
 }

@@ -36,7 +36,7 @@ impl<'a> Known<'a> {
             ExprKind::UnaryApp {
                 op: UnaryOp::IsEmpty,
                 arg,
-            } => items(arg).map(|items| items.is_empty()),
+            } => items(arg).map(<[Expr]>::is_empty),
             ExprKind::If {
                 test_expr,
                 then_expr,
@@ -154,9 +154,8 @@ impl<'a> Known<'a> {
                 arg1,
                 arg2,
             } => {
-                let is_other = |x: &Expr, y: &Expr| {
-                    x == of && literal(y).is_some_and(|other| other != value)
-                };
+                let is_other =
+                    |x: &Expr, y: &Expr| x == of && literal(y).is_some_and(|other| other != value);
                 is_other(arg1, arg2) || is_other(arg2, arg1)
             }
             ExprKind::Is { expr, entity_type } => match value {
@@ -384,8 +383,12 @@ mod tests {
     }
 
     fn evaluated(text: &str, n: i64, m: i64, b: bool) -> bool {
-        let fields: BTreeMap<&str, String> =
-            [("n", n.to_string()), ("m", m.to_string()), ("b", b.to_string())].into();
+        let fields: BTreeMap<&str, String> = [
+            ("n", n.to_string()),
+            ("m", m.to_string()),
+            ("b", b.to_string()),
+        ]
+        .into();
         let context: serde_json::Value = serde_json::from_str(&format!(
             "{{\"n\": {}, \"m\": {}, \"b\": {}}}",
             fields["n"], fields["m"], fields["b"]

@@ -2,6 +2,7 @@
 //! schema allows.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use cedar_policy_core::ast::BinaryOp;
@@ -47,7 +48,7 @@ struct Gathered {
     /// Whether a test is needless in every request that gets to it.
     tests: BTreeMap<(usize, usize), (bool, String)>,
     reads: BTreeMap<(usize, usize), String>,
-    arithmetic: BTreeMap<(usize, usize), ()>,
+    arithmetic: BTreeSet<(usize, usize)>,
     unguarded: BTreeMap<(usize, usize), String>,
 }
 
@@ -94,7 +95,7 @@ fn of_policy(checker: &Typechecker<'_>, policy: &Policy) -> Typed {
             .map(|(at, (_, name))| (places(at), name))
             .collect(),
         reads_through_entities: named(gathered.reads),
-        arithmetic: gathered.arithmetic.into_keys().map(places).collect(),
+        arithmetic: gathered.arithmetic.into_iter().map(places).collect(),
         unguarded: named(gathered.unguarded),
     }
 }
@@ -110,7 +111,10 @@ impl Gathered {
                 ExprKind::HasAttr { expr, attr } if !span.is_empty() => {
                     let is_record = matches!(expr.data(), Some(Type::Record { .. }));
                     let is_true = matches!(part.data(), Some(Type::Bool(BoolType::True)));
-                    let entry = self.tests.entry(at).or_insert((true, attr.to_string()));
+                    let entry = self
+                        .tests
+                        .entry(at)
+                        .or_insert_with(|| (true, attr.to_string()));
                     entry.0 &= is_record && is_true && is_declared(expr, attr);
                 }
                 ExprKind::BinaryApp {
@@ -120,7 +124,7 @@ impl Gathered {
                 | ExprKind::UnaryApp {
                     op: UnaryOp::Neg, ..
                 } => {
-                    self.arithmetic.insert(at, ());
+                    self.arithmetic.insert(at);
                 }
                 _ => {}
             }
@@ -131,8 +135,7 @@ impl Gathered {
                 && !matches!(expr.expr_kind(), ExprKind::Var(_))
             {
                 let span = span_of(read);
-                self.reads
-                    .insert((span.start, span.end), attr.to_string());
+                self.reads.insert((span.start, span.end), attr.to_string());
             }
         });
     }

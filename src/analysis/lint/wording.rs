@@ -11,6 +11,7 @@ use cedar_policy_core::ast::Var;
 use super::conditions::says_nothing;
 use super::finding::Edit;
 use super::finding::Found;
+use super::policy::Clause;
 use super::policy::Keyword;
 use super::policy::Policy;
 use super::policy::span_of;
@@ -226,7 +227,12 @@ fn when_true(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
         if says_nothing(clause.keyword, &clause.body) {
             let edit = Edit::remove(drop_with_space(&policy.source.text, &clause.span));
             found
-                .at(policy, clause.span.clone(), "this clause says nothing", "remove it")
+                .at(
+                    policy,
+                    clause.span.clone(),
+                    "this clause says nothing",
+                    "remove it",
+                )
                 .edits
                 .push(edit);
         }
@@ -244,28 +250,27 @@ fn not(expr: &Expr) -> Option<&Expr> {
 }
 
 fn negated_unless(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
-    for clause in &policy.clauses {
+    let is_unless = |clause: &&Clause| clause.keyword == Keyword::Unless;
+    for clause in policy.clauses.iter().filter(is_unless) {
         // `a != b` is a negation to Cedar too, but reads as none.
-        let text = policy.source.slice(&span_of(&clause.body));
-        let Some(_) = not(&clause.body).filter(|_| text.starts_with('!')) else {
+        let span = span_of(&clause.body);
+        let is_written = policy.source.slice(&span).starts_with('!');
+        if not(&clause.body).is_none() || !is_written {
             continue;
-        };
-        let bang = span_of(&clause.body).start;
+        }
         let edits = [
             Edit::replace(clause.keyword_span.clone(), "when"),
-            Edit::remove(bang..bang + 1),
+            Edit::remove(span.start..span.start + 1),
         ];
-        let finding = found.at(
-            policy,
-            clause.span.clone(),
-            "this is a double negation",
-            "write `when`, without the `!`",
-        );
-        if clause.keyword == Keyword::Unless {
-            finding.edits.extend(edits);
-        } else {
-            found.findings.pop();
-        }
+        found
+            .at(
+                policy,
+                clause.span.clone(),
+                "this is a double negation",
+                "write `when`, without the `!`",
+            )
+            .edits
+            .extend(edits);
     }
 }
 
@@ -356,7 +361,11 @@ fn redundant_is(subject: &Subject<'_>, found: &mut Found) {
     for (at, (policy, scope)) in subject.policies.iter().zip(&subject.scopes).enumerate() {
         found.of = Some(at);
         for expr in policy.expressions() {
-            let ExprKind::Is { expr: of, entity_type } = expr.expr_kind() else {
+            let ExprKind::Is {
+                expr: of,
+                entity_type,
+            } = expr.expr_kind()
+            else {
                 continue;
             };
             let party = match of.expr_kind() {

@@ -59,20 +59,22 @@ fn verdict(fixed: &Fixed) -> String {
         }
     }
     let mended: usize = fixed.changed.values().sum();
-    if mended > 0 {
+    let mended = (mended > 0).then(|| {
         let files = count(fixed.changed.len(), "file", "files");
-        parts.push(paint(GOOD, &format!("{mended} mended in {files}")));
-    }
+        format!("{} in {files}", paint(GOOD, &format!("{mended} mended")))
+    });
     if parts.is_empty() {
-        return String::new();
+        return mended.map_or_else(String::new, |mended| mended + "\n");
     }
     let fixable = report.findings.iter();
     let fixable = fixable.filter(|finding| !finding.edits.is_empty()).count();
     let policies = count(report.policies, "policy", "policies");
-    let more = if fixable > 0 && fixed.changed.is_empty() && fixed.refused.is_empty() {
-        format!("; {fixable} can be mended with `--fix`")
-    } else {
-        String::new()
+    let more = match mended {
+        Some(mended) => format!("; {mended}"),
+        None if fixable > 0 && fixed.refused.is_empty() => {
+            format!("; {fixable} can be mended with `--fix`")
+        }
+        None => String::new(),
     };
     format!("{} in {policies}{more}\n", parts.join(", "))
 }
@@ -100,10 +102,16 @@ fn aside(fixed: &Fixed) -> String {
             continue;
         }
         if !why.is_empty() {
-            text.push_str(".\n");
+            text.push('\n');
         }
         why = reason;
-        write!(text, "{} {reason}: {}", paint(FAINT, "not run, since"), rule.id).ok();
+        write!(
+            text,
+            "{} {reason}: {}",
+            paint(FAINT, "not run, since"),
+            rule.id
+        )
+        .ok();
     }
     if !why.is_empty() {
         text.push('\n');
@@ -138,7 +146,12 @@ pub(super) fn github(report: &Report) -> String {
     for fault in &report.faults {
         let (file, line) = (property(&fault.file), fault.line.max(1));
         let text_of = message(&fault.message);
-        writeln!(text, "::error file={file},line={line},col={}::{text_of}", fault.column.max(1)).ok();
+        writeln!(
+            text,
+            "::error file={file},line={line},col={}::{text_of}",
+            fault.column.max(1)
+        )
+        .ok();
     }
     text
 }

@@ -55,14 +55,23 @@ pub(super) fn explain(rule: &Rule) -> String {
         paint(NAME, rule.id),
         rule.group.as_str(),
         rule.level.as_str(),
-        if rule.is_fixable { ", `--fix` mends it" } else { "" },
+        if rule.is_fixable {
+            ", `--fix` mends it"
+        } else {
+            ""
+        },
         capital(rule.summary),
         rule.why
     );
     for (name, example) in [("Bad", &rule.bad), ("Good", &rule.good)] {
         shown(&mut text, name, example);
     }
-    writeln!(text, "\nSwitch it off for one policy with `@allow(\"{}\")`.", rule.id).ok();
+    writeln!(
+        text,
+        "\nSwitch it off for one policy with `@allow(\"{}\")`.",
+        rule.id
+    )
+    .ok();
     text
 }
 

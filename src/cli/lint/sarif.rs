@@ -1,6 +1,8 @@
 //! Findings as SARIF 2.1.0 has them (OASIS, "Static Analysis Results Interchange
 //! Format"), for code scanning.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use serde_json::json;
 use sha2::Digest as _;
@@ -91,12 +93,22 @@ fn fingerprint(finding: &Finding) -> String {
     let mut hash = Sha256::new();
     let policy = finding.policy.as_deref().unwrap_or_default();
     let text = finding.source.slice(&finding.span);
-    for part in [finding.rule.id, &finding.source.file, policy, text, &finding.message] {
+    for part in [
+        finding.rule.id,
+        &finding.source.file,
+        policy,
+        text,
+        &finding.message,
+    ] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
     let digest = hash.finalize();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let digest = digest.iter().take(16);
+    digest.fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").ok();
+        text
+    })
 }
 
 fn notification(fault: &Fault) -> Value {

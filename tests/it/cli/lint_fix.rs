@@ -37,19 +37,46 @@ fn each_mend_takes_out_what_it_should() {
         ("when { true }\nwhen { context.a };", "when { context.a };"),
         ("// why\nwhen { true };", "// why\n;"),
         ("unless { !context.a };", "when { context.a };"),
-        ("unless { !(context.a || context.b) };", "when { (context.a || context.b) };"),
+        (
+            "unless { !(context.a || context.b) };",
+            "when { (context.a || context.b) };",
+        ),
         ("unless { context.a != 1 };", "unless { context.a != 1 };"),
-        ("when { context.a && context.b && context.a };", "when { context.a && context.b };"),
-        ("when { (context.a) && (context.a) };", "when { (context.a) };"),
+        (
+            "when { context.a && context.b && context.a };",
+            "when { context.a && context.b };",
+        ),
+        (
+            "when { (context.a) && (context.a) };",
+            "when { (context.a) };",
+        ),
         ("when { context.a && (context.a) };", "when { context.a };"),
-        ("when { (context.a) && context.a };", "when { (context.a) };"),
-        ("when { context.a } when { context.a && context.b };", "when { context.a } when { context.a && context.b };"),
-        ("when { context.b && context.i.isInRange(ip( \"10.0.0.1/8\" )) };", "when { context.b && context.i.isInRange(ip( \"10.0.0.0/8\" )) };"),
-        ("when { context.i.isInRange(ip(\"10.0.0.1\")) };", "when { context.i.isInRange(ip(\"10.0.0.1\")) };"),
+        (
+            "when { (context.a) && context.a };",
+            "when { (context.a) };",
+        ),
+        (
+            "when { context.a } when { context.a && context.b };",
+            "when { context.a } when { context.a && context.b };",
+        ),
+        (
+            "when { context.b && context.i.isInRange(ip( \"10.0.0.1/8\" )) };",
+            "when { context.b && context.i.isInRange(ip( \"10.0.0.0/8\" )) };",
+        ),
+        (
+            "when { context.i.isInRange(ip(\"10.0.0.1\")) };",
+            "when { context.i.isInRange(ip(\"10.0.0.1\")) };",
+        ),
     ] {
-        let whole = |conditions: &str| format!("@id(\"x\")\npermit (principal, action, resource)\n{conditions}\n");
+        let whole = |conditions: &str| {
+            format!("@id(\"x\")\npermit (principal, action, resource)\n{conditions}\n")
+        };
         let expected = whole(after).replace(")\n;", ");");
-        assert_eq!(fixed(&whole(before)).replace(")\n;", ");"), expected, "{before}");
+        assert_eq!(
+            fixed(&whole(before)).replace(")\n;", ");"),
+            expected,
+            "{before}"
+        );
     }
 }
 
@@ -70,7 +97,8 @@ fn ids_are_new_and_of_the_file() {
 #[test]
 fn what_a_link_names_keeps_its_id() {
     let template = "permit (principal == ?principal, action, resource);";
-    let link = r#"[{"template_id": "p.cedar#0", "link_id": "l", "args": {"?principal": "U::\"a\""}}]"#;
+    let link =
+        r#"[{"template_id": "p.cedar#0", "link_id": "l", "args": {"?principal": "U::\"a\""}}]"#;
     let files = Files::new([
         ("p.cedar".to_owned(), template.as_bytes().to_vec()),
         ("links/l.json".to_owned(), link.as_bytes().to_vec()),
@@ -106,8 +134,15 @@ fn policies() -> impl Strategy<Value = String> {
     });
     let clauses = proptest::collection::vec(clause, 0..4);
     let policy = (proptest::bool::ANY, clauses).prop_map(|(is_named, clauses)| {
-        let id = if is_named { "@allow(\"when-true, broad-permit\")\n" } else { "" };
-        format!("{id}permit (principal, action, resource)\n{};\n", clauses.join("\n"))
+        let id = if is_named {
+            "@allow(\"when-true, broad-permit\")\n"
+        } else {
+            ""
+        };
+        format!(
+            "{id}permit (principal, action, resource)\n{};\n",
+            clauses.join("\n")
+        )
     });
     proptest::collection::vec(policy, 1..4).prop_map(|policies| {
         let mut text = String::new();
@@ -170,8 +205,15 @@ fn files_are_written_and_the_rest_is_told() {
         "policies/odd.cedar",
         "permit (principal in Group::\"staff\", action == Action::\"ping\", resource is Doc)\nwhen { true };\n",
     );
-    assert_shown!(place.run(&["lint", "policies", "--fix", "--rule", "when-true", "--rule", "missing-id"]), @"");
+    assert_shown!(place.run(&["lint", "policies", "--fix", "--rule", "when-true", "--rule", "missing-id"]), @r"
+    exit 0
+    --- stdout
+    2 mended in 1 file
+    ");
     let text = fs::read_to_string(place.0.path().join("policies/odd.cedar")).unwrap();
-    insta::assert_snapshot!(text, @"");
-    assert_shown!(place.run(&["lint", "policies", "--fix", "--rule", "when-true"]), @"");
+    insta::assert_snapshot!(text, @r#"
+    @id("odd-permit-ping")
+    permit (principal in Group::"staff", action == Action::"ping", resource is Doc);
+    "#);
+    assert_shown!(place.run(&["lint", "policies", "--fix", "--rule", "when-true"]), @r"exit 0");
 }
