@@ -249,7 +249,7 @@ mod tests {
 // People.
 namespace Org {
   entity User in [Role, Group] = {
-    \"handle\": String, // its key
+    \"handle\": String,    // its key
     site?: Iot::Site,
   } tags Set<Long>;
   entity Role;
