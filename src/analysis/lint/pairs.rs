@@ -235,13 +235,14 @@ mod tests {
     use super::Shadows;
     use super::shadows;
     use crate::analysis::lint::policy::Policy;
+    use crate::analysis::lint::scopes::Resolved;
     use crate::analysis::lint::scopes::scope_of;
     use crate::analysis::lint::source::Source;
 
     fn found(text: &str) -> (Vec<Policy>, Shadows) {
         let source = Arc::new(Source::new("p.cedar", text));
         let policies = Policy::parse_all(&source).unwrap();
-        let mut actions = rustc_hash::FxHashMap::default();
+        let mut actions = Resolved::default();
         let scopes: Vec<_> = policies
             .iter()
             .map(|policy| scope_of(&policy.template, None, &mut actions))

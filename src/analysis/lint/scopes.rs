@@ -50,19 +50,19 @@ pub struct Scope {
     pub resource: Party,
 }
 
+/// The actions of the scopes that were read so far: most policies share theirs.
+#[derive(Debug, Default)]
+pub struct Resolved(FxHashMap<ActionConstraint, Arc<ActionSet>>);
+
 /// Reads the scope of a policy. What was resolved for the same actions before is
 /// shared.
-pub fn scope_of(
-    template: &Template,
-    schema: Option<&Schema>,
-    resolved: &mut FxHashMap<ActionConstraint, Arc<ActionSet>>,
-) -> Scope {
+pub fn scope_of(template: &Template, schema: Option<&Schema>, resolved: &mut Resolved) -> Scope {
     let constraint = template.action_constraint();
-    let actions = match resolved.get(constraint) {
+    let actions = match resolved.0.get(constraint) {
         Some(actions) => Arc::clone(actions),
         None => {
             let actions = Arc::new(ActionSet::new(constraint, schema));
-            resolved.insert(constraint.clone(), Arc::clone(&actions));
+            resolved.0.insert(constraint.clone(), Arc::clone(&actions));
             actions
         }
     };

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy_core::ast::ActionConstraint;
 use cedar_policy_core::ast::Value;
-use rustc_hash::FxHashMap;
 
 use super::policy::Policy;
 use super::rule::Needs;
-use super::scopes::ActionSet;
+use super::scopes::Resolved;
 use super::scopes::Scope;
 use super::scopes::scope_of;
 use super::source::Source;
@@ -73,7 +71,7 @@ impl<'a> Subject<'a> {
             .collect();
         let (manifest, manifest_source) = manifest(files);
         let schema = snapshot.and_then(Snapshot::schema);
-        let mut actions: FxHashMap<ActionConstraint, Arc<ActionSet>> = FxHashMap::default();
+        let mut actions = Resolved::default();
         let scopes = policies
             .iter()
             .map(|policy| scope_of(&policy.template, schema, &mut actions))
