@@ -3,11 +3,13 @@
 //!
 //! Built on the engine of the service, so that what is analysed is what decides.
 //!
-//! [`cost`] measures; [`turn`] looks for the smallest change that turns a decision;
-//! [`symbolic`] speaks of every possible request, by a solver, and [`invariants`] are
-//! what it is asked to prove.
+//! [`lint`] and [`format`](mod@format) read texts; [`cost`] measures; [`turn`] looks for the
+//! smallest change that turns a decision; [`symbolic`] speaks of every possible
+//! request, by a solver, and [`invariants`] are what it is asked to prove.
 
 pub mod cost;
+pub mod format;
 pub mod invariants;
+pub mod lint;
 pub mod symbolic;
 pub mod turn;

@@ -60,6 +60,28 @@ pub struct Manifest {
     pub implicit_types: Vec<EntityType>,
     /// Attributes by whose values entities can be listed quickly.
     pub indexed: Vec<SmolStr>,
+    /// What `deodar lint` makes of its rules here.
+    pub lint: LintSettings,
+}
+
+/// Levels of lints, by the id of the rule. Which rules there are is not known here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LintSettings {
+    /// Rules that are switched off.
+    pub allow: Vec<String>,
+    /// Rules whose findings are warnings.
+    pub warn: Vec<String>,
+    /// Rules whose findings are errors.
+    pub deny: Vec<String>,
+}
+
+impl LintSettings {
+    /// Every rule that is named.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let all = [&self.allow, &self.warn, &self.deny];
+        all.into_iter().flatten().map(String::as_str)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,6 +94,7 @@ struct Raw {
     validate: Validation,
     implicit_types: Vec<toml::Spanned<String>>,
     indexed_attributes: Vec<SmolStr>,
+    lint: LintSettings,
 }
 
 impl Manifest {
@@ -93,7 +116,7 @@ impl Manifest {
             let span = error.span().unwrap_or(0..0);
             vec![
                 Fault::at(file, text, span.into(), error.message())
-                    .with_hint("keys are `name`, `description`, `errors`, `unknown`, `validate`, `implicit_types`, `indexed_attributes`"),
+                    .with_hint("keys are `name`, `description`, `errors`, `unknown`, `validate`, `implicit_types`, `indexed_attributes`, `lint`"),
             ]
         })?;
         let mut faults = Vec::new();
@@ -123,6 +146,7 @@ impl Manifest {
             validate: raw.validate,
             implicit_types,
             indexed: raw.indexed_attributes,
+            lint: raw.lint,
         })
     }
 }

@@ -15,8 +15,12 @@ mod check;
 mod command;
 mod config;
 mod directory;
+mod fmt;
 mod init;
 mod isolation;
+mod lint;
+mod lint_fix;
+mod lint_rules;
 pub(crate) mod serve;
 mod validate;
 

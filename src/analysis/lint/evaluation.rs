@@ -1,0 +1,169 @@
+//! What can go wrong while a condition is evaluated, and tests that cannot fail.
+
+use super::finding::Found;
+use super::policy::Policy;
+use super::policy::span_of;
+use super::rule::Check;
+use super::rule::Example;
+use super::rule::Group;
+use super::rule::Level;
+use super::rule::Needs;
+use super::rule::Rule;
+use super::subject::Subject;
+use super::types::Typed;
+use super::walk::untested_reads;
+use crate::engine::manifest::OnError;
+use cedar_policy_core::ast::ExprKind;
+
+/// The rules of this file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "unguarded-attribute",
+        group: Group::Correctness,
+        level: Level::Error,
+        summary: "an attribute or tag that may be missing is read without `has`",
+        why: "A permit that cannot be evaluated does not permit, a forbid that cannot be evaluated denies (or, with \
+              `errors = \"cedar\"`, vanishes). Strict validation refuses such a policy; this rule is for repositories without a \
+              schema, where every attribute may be missing, or with `validate = \"off\"`.",
+        bad: Example::with(
+            r#"@id("trusted-read")
+permit (principal is User, action == Action::"read", resource is Device)
+when { context.risk < 3 };"#,
+            &[("manifest.toml", "validate = \"off\"\n")],
+        ),
+        good: Example::with(
+            r#"@id("trusted-read")
+permit (principal is User, action == Action::"read", resource is Device)
+when { context has risk && context.risk < 3 };"#,
+            &[("manifest.toml", "validate = \"off\"\n")],
+        ),
+        is_fixable: false,
+        needs: Needs::Text,
+        check: Check::All(unguarded),
+    },
+    Rule {
+        id: "forbid-can-error",
+        group: Group::Security,
+        level: Level::Warning,
+        summary: "the condition of a forbid can fail to evaluate",
+        why: "By default a forbid that fails denies, so everybody is shut out by one device whose site is not stored; with \
+              `errors = \"cedar\"` the forbid vanishes, and everybody gets in. Arithmetic fails where it leaves 64 bits, \
+              an attribute where the entity that it is read from is not stored.",
+        bad: Example::new(
+            r#"@id("only-in-europe")
+forbid (principal, action == Action::"command", resource)
+unless { resource.site.region == "eu" };"#,
+        ),
+        good: Example::new(
+            r#"@id("only-in-europe")
+forbid (principal, action == Action::"command", resource)
+unless { resource.site has region && resource.site.region == "eu" };"#,
+        ),
+        is_fixable: false,
+        needs: Needs::Types,
+        check: Check::All(can_error),
+    },
+    Rule {
+        id: "needless-has",
+        group: Group::Style,
+        level: Level::Info,
+        summary: "`has` asks for what the schema requires",
+        why: "The reader believes that the attribute may be missing. Of entities `has` also tells whether they are stored at all, so \
+              only records and the context are looked at.",
+        bad: Example::new(
+            r#"@id("from-the-plant")
+permit (principal is User, action == Action::"read", resource is Device)
+when { context has session && context.session.ip.isInRange(ip("10.0.0.0/8")) };"#,
+        ),
+        good: Example::new(
+            r#"@id("from-the-plant")
+permit (principal is User, action == Action::"read", resource is Device)
+when { context.session.ip.isInRange(ip("10.0.0.0/8")) };"#,
+        ),
+        is_fixable: false,
+        needs: Needs::Types,
+        check: Check::All(needless_has),
+    },
+];
+
+const ASK_FIRST: &str = "ask for it with `has` before, and decide what a missing one means";
+
+fn unguarded(subject: &Subject<'_>, found: &mut Found) {
+    if subject.is_validated() || subject.snapshot.is_none() {
+        return;
+    }
+    for (at, policy) in subject.policies.iter().enumerate() {
+        found.of = Some(at);
+        match subject.types.get(at) {
+            Some(typed) => {
+                for (span, message) in &typed.unguarded {
+                    let message = message
+                        .split_once(": ")
+                        .map_or(&**message, |(_, text)| text);
+                    found.at(policy, span.clone(), message, ASK_FIRST);
+                }
+            }
+            None => without_schema(policy, found),
+        }
+    }
+}
+
+fn without_schema(policy: &Policy, found: &mut Found) {
+    let Some(condition) = policy.template.non_scope_constraints() else {
+        return;
+    };
+    untested_reads(condition, &mut |read| {
+        let what = match read.expr_kind() {
+            ExprKind::GetAttr { attr, .. } => format!("`{attr}` may be missing"),
+            _ => "the tag may be missing".to_owned(),
+        };
+        found.at(policy, span_of(read), what, ASK_FIRST);
+    });
+}
+
+fn each_typed<'s>(
+    subject: &'s Subject<'_>,
+) -> impl Iterator<Item = (usize, &'s Policy, &'s Typed)> {
+    let all = subject.policies.iter().zip(&subject.types).enumerate();
+    all.map(|(at, (policy, typed))| (at, policy, typed))
+}
+
+fn can_error(subject: &Subject<'_>, found: &mut Found) {
+    let outcome = match subject.manifest.errors {
+        OnError::Deny => "if it fails, this forbid denies",
+        OnError::Cedar => "if it fails, this forbid does not apply",
+    };
+    for (at, policy, typed) in each_typed(subject).filter(|(_, policy, _)| !policy.is_permit()) {
+        found.of = Some(at);
+        for (span, name) in &typed.reads_through_entities {
+            found.at(
+                policy,
+                span.clone(),
+                format!("`{name}` is read from an entity that may not be stored; {outcome}"),
+                ASK_FIRST,
+            );
+        }
+        for span in &typed.arithmetic {
+            found.at(
+                policy,
+                span.clone(),
+                format!("this may not fit 64 bits; {outcome}"),
+                "compare without arithmetic, or bound what goes in before",
+            );
+        }
+    }
+}
+
+fn needless_has(subject: &Subject<'_>, found: &mut Found) {
+    for (at, policy, typed) in each_typed(subject) {
+        found.of = Some(at);
+        for (span, name) in &typed.needless_tests {
+            found.at(
+                policy,
+                span.clone(),
+                format!("the schema requires `{name}`, so this is always true"),
+                "leave the test out, or make the attribute optional in the schema",
+            );
+        }
+    }
+}

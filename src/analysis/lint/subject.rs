@@ -1,0 +1,146 @@
+//! What is linted: the files of a repository, and whatever else is known of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cedar_policy_core::ast::Value;
+
+use super::policy::Policy;
+use super::rule::Needs;
+use super::scopes::Resolved;
+use super::scopes::Scope;
+use super::scopes::scope_of;
+use super::source::Source;
+use super::tested::named_in_tests;
+use super::types::Typed;
+use super::types::typed;
+use crate::engine::Files;
+use crate::engine::Snapshot;
+use crate::engine::View;
+use crate::engine::files::Role;
+use crate::engine::link::Link;
+use crate::engine::manifest::Manifest;
+use crate::engine::manifest::Validation;
+use crate::engine::nesting;
+use crate::engine::nesting::Language;
+use crate::engine::schema::Schema;
+
+/// A repository as rules see it.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Every policy and template that parses, in order of file and place.
+    pub policies: Vec<Policy>,
+    /// The scope of each policy.
+    pub scopes: Vec<Scope>,
+    /// What the types of each policy tell; empty when they are not known.
+    pub types: Vec<Typed>,
+    /// The files of policies.
+    pub sources: Vec<Arc<Source>>,
+    /// The manifest, or what stands in for it.
+    pub manifest: Manifest,
+    /// Its text.
+    pub manifest_source: Option<Arc<Source>>,
+    /// The links, as they are written.
+    pub links: Vec<Link>,
+    /// What it compiles to, if it does.
+    pub snapshot: Option<&'a Snapshot>,
+    /// Its entities, if they fit.
+    pub view: Option<&'a View>,
+    /// The ids of the policies that tests name; `None` when there is no test.
+    pub tested: Option<BTreeSet<String>>,
+    /// The time, as a `datetime`.
+    pub now: Value,
+}
+
+impl<'a> Subject<'a> {
+    /// Parses the policies of a repository again, with their places.
+    pub fn new(
+        files: &Files,
+        snapshot: Option<&'a Snapshot>,
+        view: Option<&'a View>,
+        now: Value,
+    ) -> Self {
+        let sources: Vec<Arc<Source>> = files
+            .with_role(Role::Policies)
+            .filter_map(|(file, content)| readable(file, content))
+            .collect();
+        let policies: Vec<Policy> = sources
+            .iter()
+            .filter_map(|source| Policy::parse_all(source).ok())
+            .flatten()
+            .collect();
+        let (manifest, manifest_source) = manifest(files);
+        let schema = snapshot.and_then(Snapshot::schema);
+        let mut actions = Resolved::default();
+        let scopes = policies
+            .iter()
+            .map(|policy| scope_of(&policy.template, schema, &mut actions))
+            .collect();
+        let links = links(files);
+        let mut subject = Self {
+            types: Vec::new(),
+            tested: named_in_tests(files, &policies, &links),
+            links,
+            policies,
+            scopes,
+            sources,
+            manifest,
+            manifest_source,
+            snapshot,
+            view,
+            now,
+        };
+        if let Some(schema) = subject.schema() {
+            subject.types = typed(schema, &subject.policies);
+        }
+        subject
+    }
+
+    /// The schema, if there is one.
+    pub fn schema(&self) -> Option<&'a Schema> {
+        self.snapshot.and_then(Snapshot::schema)
+    }
+
+    /// Whether policies were checked against a schema.
+    pub fn is_validated(&self) -> bool {
+        self.schema().is_some() && self.manifest.validate == Validation::Strict
+    }
+
+    /// Why a rule that needs this cannot be run; `None` when it can.
+    pub fn lacks(&self, needs: Needs) -> Option<&'static str> {
+        match needs {
+            Needs::Schema if self.schema().is_none() => Some("there is no schema that compiles"),
+            Needs::Types if !self.is_validated() => {
+                Some("the policies are not checked against a schema")
+            }
+            Needs::Data if self.view.is_none() => Some("there are no entities that fit"),
+            Needs::Tests if self.tested.is_none() => Some("there are no tests"),
+            _ => None,
+        }
+    }
+}
+
+fn readable(file: &str, content: &[u8]) -> Option<Arc<Source>> {
+    let text = std::str::from_utf8(content).ok()?;
+    let is_shallow = nesting::too_deep(text, Language::Policies).is_none();
+    is_shallow.then(|| Arc::new(Source::new(file, text)))
+}
+
+fn manifest(files: &Files) -> (Manifest, Option<Arc<Source>>) {
+    let Some((file, content)) = files.with_role(Role::Manifest).next() else {
+        return (Manifest::default(), None);
+    };
+    let source = Source::new(file, &String::from_utf8_lossy(content));
+    let manifest = Manifest::parse(file, &source.text).unwrap_or_default();
+    (manifest, Some(Arc::new(source)))
+}
+
+fn links(files: &Files) -> Vec<Link> {
+    files
+        .with_role(Role::Links)
+        .filter_map(|(file, content)| {
+            Link::parse_file(file, std::str::from_utf8(content).ok()?).ok()
+        })
+        .flatten()
+        .collect()
+}
