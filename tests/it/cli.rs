@@ -14,8 +14,10 @@ mod check;
 mod command;
 mod config;
 mod directory;
+mod explain;
 mod isolation;
 pub(crate) mod serve;
+mod test_worth;
 mod validate;
 
 const SCHEMA: &str = r"
