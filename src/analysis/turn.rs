@@ -76,7 +76,7 @@ pub struct Turn {
 pub struct Found {
     /// The smallest change that was found, if any.
     pub turn: Option<Turn>,
-    /// How many worlds were decided on.
+    /// How many changes were decided on.
     pub tried: usize,
     /// Whether there was more to try.
     pub is_cut: bool,
@@ -98,6 +98,9 @@ struct State {
 
 /// Looks for the smallest change that makes an allow of a deny, or a deny of an
 /// allow.
+///
+/// There is none for what is denied before any policy is asked, such as an unknown
+/// principal.
 pub fn turn(snapshot: &Snapshot, view: &View, query: &Query) -> Found {
     let mut search = Search::default();
     let Some(world) = World::new(snapshot, view, query) else {
@@ -118,7 +121,8 @@ pub fn turn(snapshot: &Snapshot, view: &View, query: &Query) -> Found {
             search.found.is_cut = true;
             break;
         }
-        search.found.tried += 1;
+        // The first is what was asked.
+        search.found.tried += usize::from(state.steps > 0);
         let (view, query) = (&state.world.view, &state.world.query);
         if decide(snapshot, view, query).is_ok_and(|decision| decision.is_allow() == wanted) {
             search.found.turn = Some(Turn {

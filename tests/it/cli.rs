@@ -17,11 +17,13 @@ mod config;
 mod directory;
 mod fmt;
 mod init;
+mod explain;
 mod isolation;
 mod lint;
 mod lint_fix;
 mod lint_rules;
 pub(crate) mod serve;
+mod test_worth;
 mod validate;
 
 const SCHEMA: &str = r"

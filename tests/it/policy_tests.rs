@@ -4,6 +4,7 @@
 mod coverage;
 mod lcov;
 mod mutation;
+mod turn;
 
 use deodar::directory;
 use deodar::engine::Files;

@@ -9,7 +9,6 @@ use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
 use cedar_policy_core::ast::Literal;
 use cedar_policy_core::ast::SlotEnv;
-use cedar_policy_core::ast::SlotId;
 use cedar_policy_core::ast::UnaryOp;
 use cedar_policy_core::ast::Value;
 use cedar_policy_core::ast::ValueKind;
@@ -216,7 +215,7 @@ impl Look<'_> {
             ExprKind::Var(Var::Principal) => Arc::clone(&self.world.query.principal),
             ExprKind::Var(Var::Resource) => Arc::clone(&self.world.query.resource),
             ExprKind::Lit(Literal::EntityUID(uid)) => Arc::clone(uid),
-            ExprKind::Slot(slot) => Arc::new(self.slot(slot)?),
+            ExprKind::Slot(slot) => Arc::new(self.env.get(slot).cloned()?),
             ExprKind::GetAttr { .. } => {
                 let place = self.place(expr)?;
                 let value = self.world.get(self.snapshot, &place);
@@ -228,10 +227,6 @@ impl Look<'_> {
             _ => return None,
         };
         Some(Place::Attribute(uid, Vec::new()))
-    }
-
-    fn slot(&self, slot: &SlotId) -> Option<EntityUID> {
-        self.env.get(slot).cloned()
     }
 
     /// `has`: the first of the chain that is missing gets a value, or the last

@@ -1,5 +1,7 @@
 //! A value of a type, for something that has none yet.
 
+use std::sync::Arc;
+
 use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::Value;
 use cedar_policy_core::validator::types::Attributes;
@@ -26,12 +28,12 @@ pub(super) fn sample(snapshot: &Snapshot, world: &World, place: &Place) -> Optio
             declared.attributes()
         }
     };
-    let mut found = attributes.get_attr(first)?.attr_type.clone();
+    let mut found = Arc::clone(&attributes.get_attr(first)?.attr_type);
     for name in rest {
         let Type::Record { attrs, .. } = &*found else {
             return None;
         };
-        found = attrs.get_attr(name)?.attr_type.clone();
+        found = Arc::clone(&attrs.get_attr(name)?.attr_type);
     }
     of_type(world, &found)
 }

@@ -175,8 +175,8 @@ impl Look<'_> {
         };
         match (name, wanted) {
             ("lessThan", true) | ("greaterThanOrEqual", false) => self.compare([left, right], -1),
-            ("lessThan", false) | ("greaterThanOrEqual", true) => self.compare([left, right], 0),
-            ("lessThanOrEqual", true) | ("greaterThan", false) => self.compare([left, right], 0),
+            ("lessThan" | "greaterThan", false)
+            | ("lessThanOrEqual" | "greaterThanOrEqual", true) => self.compare([left, right], 0),
             ("lessThanOrEqual", false) | ("greaterThan", true) => self.compare([left, right], 1),
             ("isInRange", wanted) => {
                 let range = self.value(right);

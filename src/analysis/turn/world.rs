@@ -206,7 +206,6 @@ impl World {
     }
 
     /// Attributes and tags.
-    #[expect(clippy::type_complexity, reason = "two lists of the same")]
     fn fields(
         &self,
         snapshot: &Snapshot,

@@ -84,7 +84,7 @@ pub struct Clause {
 pub struct Turned {
     /// All of them together turn the decision; none when no change was found.
     pub(super) changes: Vec<Changed>,
-    /// How many worlds were decided on.
+    /// How many changes were decided on.
     pub(super) tried: usize,
     /// Whether there was more to try.
     pub(super) is_cut: bool,

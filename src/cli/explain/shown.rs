@@ -158,16 +158,16 @@ fn write_turn(text: &mut String, turn: &Turned, is_allow: bool) {
     for change in &turn.changes {
         writeln!(text, "  {}", change.sentence).ok();
     }
-    let tried = output::count(turn.tried, "world", "worlds");
+    let tried = output::count(turn.tried, "change", "changes");
     let how = if turn.changes.is_empty() {
         let cut = if turn.is_cut {
-            "; there is more that was not tried"
+            "; there are more that were not tried"
         } else {
             ""
         };
-        paint(WARN, &format!("none was found in {tried}{cut}"))
+        paint(WARN, &format!("none was found; {tried} tried{cut}"))
     } else {
-        paint(FAINT, &format!("decided on, the last of {tried}"))
+        paint(FAINT, &format!("decided with it: {other}; {tried} tried"))
     };
     writeln!(text, "  {how}").ok();
 }

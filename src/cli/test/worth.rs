@@ -52,11 +52,12 @@ impl Worth {
             measured.map(|measured| measured.text(verbose)),
             tried.map(|tried| tried.text(verbose)),
         ];
-        let parts = parts.into_iter().flatten();
-        parts
-            .filter(|part| !part.is_empty())
-            .map(|part| format!("\n{part}"))
-            .collect()
+        let mut text = String::new();
+        for part in parts.into_iter().flatten().filter(|part| !part.is_empty()) {
+            text.push('\n');
+            text.push_str(&part);
+        }
+        text
     }
 
     /// A report with the members `coverage` and `mutation`, where they were asked

@@ -1,5 +1,6 @@
 //! Constants that are a little off.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -84,7 +85,7 @@ fn duration(millis: i64) -> String {
         ("ms", 1),
     ] {
         if left >= size {
-            text.push_str(&format!("{}{unit}", left / size));
+            write!(text, "{}{unit}", left / size).ok();
             left %= size;
         }
     }

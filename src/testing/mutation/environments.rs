@@ -100,7 +100,6 @@ fn types(constraint: &PrincipalOrResourceConstraint, schema: &Schema) -> Types {
     use PrincipalOrResourceConstraint as Por;
     let only = |entity_type: &EntityType| Types(Some(BTreeSet::from([entity_type.clone()])));
     match constraint {
-        Por::Is(entity_type) => only(entity_type),
         Por::Eq(EntityReference::EUID(uid)) => only(uid.entity_type()),
         Por::In(EntityReference::EUID(uid)) => Types(Some(below(uid, schema))),
         Por::IsIn(entity_type, EntityReference::EUID(uid)) => {
@@ -108,7 +107,9 @@ fn types(constraint: &PrincipalOrResourceConstraint, schema: &Schema) -> Types {
             types.retain(|found| found == &**entity_type);
             Types(Some(types))
         }
-        Por::IsIn(entity_type, EntityReference::Slot(_)) => only(entity_type),
+        Por::Is(entity_type) | Por::IsIn(entity_type, EntityReference::Slot(_)) => {
+            only(entity_type)
+        }
         Por::Any | Por::Eq(EntityReference::Slot(_)) | Por::In(EntityReference::Slot(_)) => {
             Types(None)
         }

@@ -83,7 +83,7 @@ fn changes(parts: &Parts<'_>, subject: &Subject<'_>, snapshot: &Snapshot) -> Vec
     changes.extend(scope::changes(parts, snapshot));
     changes.extend(condition::changes(parts, subject.cedar));
     changes.extend(words::changes(parts));
-    changes.sort_by(|a, b| a.order().cmp(&b.order()));
+    changes.sort_by_key(Change::order);
     changes
 }
 

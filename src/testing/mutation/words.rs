@@ -89,7 +89,8 @@ fn texts(parts: &Parts<'_>, number: usize, text: &str) -> Vec<(Operator, String)
         .checked_sub(2)
         .map_or("", |before| parts.word(before));
     match (before, after) {
-        ("::" | "has", _) | (_, ":") => Vec::new(),
+        // An element of a set is taken out of it.
+        ("::" | "has", _) | (_, ":") | ("[" | ",", "," | "]") => Vec::new(),
         ("like", _) if inner == "*" => Vec::new(),
         ("like", _) => vec![(Operator::Like, "\"*\"".to_owned())],
         ("(", ")") if matches!(constructor, "duration" | "datetime" | "decimal" | "ip") => {
@@ -98,8 +99,6 @@ fn texts(parts: &Parts<'_>, number: usize, text: &str) -> Vec<(Operator, String)
                 .map(|by| (Operator::Constant, format!("\"{by}\"")))
                 .collect()
         }
-        // An element of a set is taken out of it.
-        ("[", "," | "]") | (",", "," | "]") => Vec::new(),
         _ => vec![(Operator::Text, format!("\"{inner}_\""))],
     }
 }

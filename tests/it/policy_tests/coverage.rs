@@ -2,6 +2,7 @@
 
 use deodar::testing::coverage::Coverage;
 use deodar::testing::coverage::Gap;
+use deodar::testing::coverage::PolicyCoverage;
 use deodar::testing::coverage::lcov;
 use deodar::testing::coverage::listing;
 
@@ -68,7 +69,7 @@ fn coverage_is_as_counted_by_hand() {
     let missing: Vec<_> = coverage
         .policies
         .iter()
-        .flat_map(|policy| policy.missing())
+        .flat_map(PolicyCoverage::missing)
         .map(|missing| (missing.line, missing.clause, missing.what))
         .collect();
     assert_eq!(
