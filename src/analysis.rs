@@ -2,3 +2,8 @@
 //! differences of two repositories, recorded questions decided again, proofs.
 //!
 //! Built on the engine of the service, so that what is analysed is what decides.
+
+pub mod diff;
+pub mod flip;
+pub mod replay;
+pub mod world;

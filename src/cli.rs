@@ -20,6 +20,7 @@ pub mod failure;
 pub mod fmt;
 pub mod init;
 pub mod lint;
+pub mod markdown;
 pub mod output;
 pub mod prove;
 pub mod replay;
