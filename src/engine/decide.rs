@@ -51,6 +51,11 @@ pub fn decide(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Decisio
             return Ok(refused.resting_on(footprint));
         }
     };
+    Ok(judge(&ground, snapshot, query).resting_on(footprint))
+}
+
+/// What the candidates come to together.
+pub(super) fn judge(ground: &Ground<'_>, snapshot: &Snapshot, query: &Query) -> Decision {
     let mut verdict = Verdict::default();
     let evaluator = ground.evaluator(query);
     for policy in &ground.candidates {
@@ -66,8 +71,7 @@ pub fn decide(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Decisio
             }),
         }
     }
-    let decision = verdict.decide(snapshot.manifest().errors);
-    Ok(decision.resting_on(footprint))
+    verdict.decide(snapshot.manifest().errors)
 }
 
 /// What a query is decided on: the policies whose scope matches, and the
@@ -85,6 +89,18 @@ impl<'a> Ground<'a> {
         view: &'a View,
         query: &Query,
         footprint: &mut Footprint,
+    ) -> Result<Result<Self, Cause>, QueryError> {
+        Self::edited(snapshot, view, query, footprint, |_, _| {})
+    }
+
+    /// The same with other candidates than the policies of the snapshot and the
+    /// links of the view.
+    pub(super) fn edited(
+        snapshot: &'a Snapshot,
+        view: &'a View,
+        query: &Query,
+        footprint: &mut Footprint,
+        edit: impl FnOnce(&Parties<'_>, &mut Vec<&'a Policy>),
     ) -> Result<Result<Self, Cause>, QueryError> {
         let overlay = if query.overlay.is_empty() {
             None
@@ -112,6 +128,7 @@ impl<'a> Ground<'a> {
         let mut candidates = Vec::with_capacity(16);
         snapshot.rules().matching(&parties, &mut candidates);
         view.links().matching(&parties, &mut candidates);
+        edit(&parties, &mut candidates);
         let entities = Slice::gather(reach, footprint, &candidates, query)?;
         Ok(Ok(Self {
             candidates,

@@ -51,7 +51,7 @@ pub struct NearMiss {
 }
 
 /// One thing that a condition read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadValue {
     /// The expression, such as `principal.firmware.version`.
     pub expression: String,
@@ -96,8 +96,21 @@ fn near_miss(policy: &Policy, evaluator: &Evaluator<'_>) -> Option<NearMiss> {
             Err(error) => Some((clause, Some(error.to_string()))),
         }
     })?;
+    let mut values = reads(clause, env, evaluator);
+    values.extend(slots(env));
+    Some(NearMiss {
+        condition: written(clause),
+        line: line_of(policy, clause),
+        policy: Arc::clone(&policy.info),
+        values,
+        error,
+    })
+}
+
+/// What an expression reads, with the values that it finds.
+pub(super) fn reads(expr: &Expr, env: &SlotEnv, evaluator: &Evaluator<'_>) -> Vec<ReadValue> {
     let mut leaves = Vec::new();
-    collect_leaves(clause, &mut leaves);
+    collect_leaves(expr, &mut leaves);
     let mut values: Vec<ReadValue> = Vec::new();
     for leaf in leaves {
         let read = ReadValue {
@@ -111,14 +124,7 @@ fn near_miss(policy: &Policy, evaluator: &Evaluator<'_>) -> Option<NearMiss> {
             values.push(read);
         }
     }
-    values.extend(slots(env));
-    Some(NearMiss {
-        condition: written(clause),
-        line: line_of(policy, clause),
-        policy: Arc::clone(&policy.info),
-        values,
-        error,
-    })
+    values
 }
 
 /// The parts of a conjunction, in the order in which they are evaluated.
@@ -191,7 +197,8 @@ fn slots(env: &SlotEnv) -> Vec<ReadValue> {
     values
 }
 
-fn written(expr: &Expr) -> String {
+/// An expression as its author wrote it, on one line.
+pub(super) fn written(expr: &Expr) -> String {
     let text = expr.source_loc().and_then(|loc| loc.snippet()).map_or_else(
         || expr.to_string(),
         |text| text.split_whitespace().collect::<Vec<_>>().join(" "),

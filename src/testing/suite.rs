@@ -88,6 +88,8 @@ pub struct Expected {
     pub policies: Option<ExpectedPolicies>,
     /// The ids of the policies that fail to evaluate, exactly.
     pub errors: Option<BTreeSet<String>>,
+    /// How many policies fail to evaluate.
+    pub errors_count: Option<usize>,
     /// The advice, exactly.
     pub advice: Option<BTreeSet<String>>,
     /// The obligations, exactly.
@@ -106,7 +108,8 @@ pub enum ExpectedPolicies {
 /// One thing that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What: `decision`, `cause`, `policies`, `errors`, `advice`, `obligations`.
+    /// What: `decision`, `cause`, `policies`, `errors`, `advice`, `obligations`,
+    /// `errors_count`.
     pub what: &'static str,
     /// What was expected, for people.
     pub expected: String,
@@ -244,6 +247,15 @@ impl Expected {
             {
                 note(what, list(wanted), list(&came));
             }
+        }
+        if let Some(wanted) = self.errors_count
+            && wanted != decision.errors.len()
+        {
+            note(
+                "errors_count",
+                wanted.to_string(),
+                decision.errors.len().to_string(),
+            );
         }
         differences
     }

@@ -1,0 +1,239 @@
+//! Tables: every principal, action and resource of three lists, with the cells
+//! that are expected to be other than denied.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::expect;
+use super::expect::EXPECT_KEYS;
+use super::fixtures::Part;
+use super::fixtures::Party;
+use super::fixtures::check_party;
+use super::node::Node;
+use super::node::Place;
+use super::page::Members;
+use super::page::Page;
+use super::page::quoted;
+use super::setting::Base;
+use super::setting::SETTING_KEYS;
+use super::setting::Setting;
+use super::suite::Case;
+use super::suite::Expected;
+use crate::config::closest::closest;
+
+/// The cells of one table.
+const CELLS_MAX: usize = 50_000;
+
+const TABLE_KEYS: &[&str] = &["name", "principals", "actions", "resources", "expect"];
+const CELL_KEYS: &[&str] = &[
+    "principal",
+    "principals",
+    "action",
+    "actions",
+    "resource",
+    "resources",
+];
+
+/// Where a cell is: the places of its parties in the lists of the table.
+type Cell = (usize, usize, usize);
+
+/// One list of a table.
+struct Axis {
+    part: Part,
+    parties: Vec<Party>,
+}
+
+/// Reads the tables of a file.
+pub(super) fn read(page: &mut Page<'_>, mut node: Node, base: &Base) -> Vec<Case> {
+    base.constants.fill(page, &mut node);
+    let mut cases = Vec::new();
+    for node in page.list(node, "`tables`").unwrap_or_default() {
+        cases.extend(table(page, node, base).unwrap_or_default());
+    }
+    cases
+}
+
+fn table(page: &mut Page<'_>, node: Node, base: &Base) -> Option<Vec<Case>> {
+    let known = [TABLE_KEYS, SETTING_KEYS].concat();
+    let mut members = page.members(node, "a table", &known)?;
+    let name = page.required(&mut members, "name");
+    let name = name.and_then(|name| page.text(name, "`name`"));
+    let setting = Setting::read(page, &mut members, base);
+    let principals = axis(page, &mut members, base, Part::Principal);
+    let actions = axis(page, &mut members, base, Part::Action);
+    let resources = axis(page, &mut members, base, Part::Resource);
+    let (name, setting) = (name?, setting?);
+    let axes = [principals?, actions?, resources?];
+    let size = axes
+        .iter()
+        .map(|axis| axis.parties.len())
+        .product::<usize>();
+    if size > CELLS_MAX {
+        let message = format!("the table has {size} cells, more than {CELLS_MAX}");
+        page.fault(&members.place, message, "make several tables of it");
+        return None;
+    }
+    let expect = members.take("expect");
+    let cells = match expect {
+        Some(node) => cells(page, node, &axes, base, &setting)?,
+        None => BTreeMap::new(),
+    };
+    let line = page.line(&members.place);
+    let [principals, actions, resources] = &axes;
+    let mut cases = Vec::new();
+    for (p, principal) in principals.parties.iter().enumerate() {
+        for (a, action) in actions.parties.iter().enumerate() {
+            for (r, resource) in resources.parties.iter().enumerate() {
+                let (line, expected) = cells.get(&(p, a, r)).map_or_else(
+                    || (line, Expected::default()),
+                    |(line, expected)| (*line, Expected::clone(expected)),
+                );
+                cases.push(Case {
+                    file: Arc::clone(&page.file),
+                    name: format!(
+                        "{name}: {} {} {}",
+                        principal.label, action.label, resource.label
+                    ),
+                    line,
+                    question: setting.question(principal, action, resource),
+                    expected,
+                    skip: setting.skip.clone(),
+                });
+            }
+        }
+    }
+    Some(cases)
+}
+
+fn axis(page: &mut Page<'_>, members: &mut Members, base: &Base, part: Part) -> Option<Axis> {
+    let what = format!("`{}`", part.words());
+    let node = page.required(members, part.words())?;
+    let place = node.place.clone();
+    let items = page.list(node, &what)?;
+    if items.is_empty() {
+        page.fault(
+            &place,
+            format!("{what} is empty"),
+            "a table has one of each at least",
+        );
+        return None;
+    }
+    let mut parties: Vec<Party> = Vec::new();
+    for item in items {
+        let place = item.place.clone();
+        let party = base.fixtures.party(page, part, item)?;
+        if !party.is_named {
+            check_party(page, part, &party.uid, &place);
+        }
+        if let Some(other) = parties.iter().find(|other| other.uid == party.uid) {
+            let message = format!(
+                "`{}` is twice in {what}: `{}` is the same",
+                party.label, other.label
+            );
+            page.fault(&place, message, "leave one of them out");
+            return None;
+        }
+        parties.push(party);
+    }
+    Some(Axis { part, parties })
+}
+
+/// What the cells that are named expect, and in which line.
+fn cells(
+    page: &mut Page<'_>,
+    node: Node,
+    axes: &[Axis; 3],
+    base: &Base,
+    setting: &Setting,
+) -> Option<BTreeMap<Cell, (usize, Arc<Expected>)>> {
+    let known = [CELL_KEYS, EXPECT_KEYS].concat();
+    let mut cells: BTreeMap<Cell, (usize, Arc<Expected>)> = BTreeMap::new();
+    for node in page.list(node, "`expect`")? {
+        let Some(mut members) = page.members(node, "an entry of `expect`", &known) else {
+            continue;
+        };
+        let place = members.place.clone();
+        let line = page.line(&place);
+        let expected = expect::read(page, &mut members, &setting.links);
+        let [p, a, r] = axes;
+        let named = [
+            named(page, &mut members, base, p),
+            named(page, &mut members, base, a),
+            named(page, &mut members, base, r),
+        ];
+        let (Some(expected), [Some(p), Some(a), Some(r)]) = (expected, named) else {
+            continue;
+        };
+        let expected = Arc::new(expected);
+        let all = p.iter().flat_map(|p| a.iter().map(move |a| (*p, *a)));
+        let all = all.flat_map(|(p, a)| r.iter().map(move |r| (p, a, *r)));
+        for cell in all {
+            if let Some((first, _)) = cells.get(&cell) {
+                twice(page, &place, axes, cell, *first);
+                break;
+            }
+            cells.insert(cell, (line, Arc::clone(&expected)));
+        }
+    }
+    Some(cells)
+}
+
+fn twice(page: &mut Page<'_>, place: &Place, axes: &[Axis; 3], cell: Cell, first: usize) {
+    let [p, a, r] = axes;
+    let label = |axis: &Axis, at: usize| {
+        let party = axis.parties.get(at);
+        party.map(|party| party.label.clone()).unwrap_or_default()
+    };
+    let message = format!(
+        "the cell `{} {} {}` is named twice, first in line {first}",
+        label(p, cell.0),
+        label(a, cell.1),
+        label(r, cell.2)
+    );
+    page.fault(place, message, "expect one thing of a cell");
+}
+
+/// The parties that an entry names: one, several, or all of the table.
+fn named(
+    page: &mut Page<'_>,
+    members: &mut Members,
+    base: &Base,
+    axis: &Axis,
+) -> Option<BTreeSet<usize>> {
+    let (word, words) = (axis.part.word(), axis.part.words());
+    let nodes = match (members.take(word), members.take(words)) {
+        (None, None) => return Some((0..axis.parties.len()).collect()),
+        (Some(one), None) => vec![one],
+        (None, Some(several)) => page.list(several, &format!("`{words}`"))?,
+        (Some(one), Some(_)) => {
+            let message = format!("there are both `{word}` and `{words}`");
+            page.fault(&one.place, message, "leave one of them out");
+            return None;
+        }
+    };
+    let mut found = BTreeSet::new();
+    for node in nodes {
+        let place = node.place.clone();
+        let party = base.fixtures.party(page, axis.part, node)?;
+        let at = axis.parties.iter().position(|other| other.uid == party.uid);
+        let Some(at) = at else {
+            let labels = || axis.parties.iter().map(|party| party.label.as_str());
+            let hint = match closest(&party.label, labels()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("the table has {}", quoted(labels())),
+            };
+            let message = format!("`{}` is not among the {words} of the table", party.label);
+            page.fault(&place, message, hint);
+            return None;
+        };
+        if !found.insert(at) {
+            page.fault(
+                &place,
+                format!("`{}` is named twice", party.label),
+                "leave one of them out",
+            );
+        }
+    }
+    Some(found)
+}
