@@ -10,6 +10,7 @@ pub mod cases;
 pub mod contexts;
 pub mod entities;
 pub mod facts;
+pub mod lines;
 pub mod manifest;
 pub mod policies;
 pub mod schema;
@@ -19,6 +20,7 @@ pub mod triples;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::thread;
 
@@ -81,14 +83,16 @@ impl Diff {
             && self.triples.flips.is_empty()
     }
 
-    /// Decisions that are gained, over test cases and triples.
-    pub fn gained(&self) -> u64 {
-        self.cases.flips.gained + self.triples.flips.gained
+    /// Principals that gain something, over test cases and triples.
+    pub fn gaining(&self) -> BTreeSet<&str> {
+        let gaining = self.cases.gaining.iter().chain(&self.triples.gaining);
+        gaining.map(String::as_str).collect()
     }
 
-    /// Decisions that are lost, over test cases and triples.
-    pub fn lost(&self) -> u64 {
-        self.cases.flips.lost + self.triples.flips.lost
+    /// Principals that lose something, over test cases and triples.
+    pub fn losing(&self) -> BTreeSet<&str> {
+        let losing = self.cases.losing.iter().chain(&self.triples.losing);
+        losing.map(String::as_str).collect()
     }
 }
 

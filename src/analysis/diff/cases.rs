@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Options;
 use crate::analysis::flip::Answer;
+use crate::analysis::flip::Direction;
 use crate::analysis::flip::Groups;
 use crate::analysis::flip::Key;
 use crate::analysis::world::World;
@@ -40,6 +41,10 @@ pub struct CasesDiff {
     pub changed: u64,
     /// Decided the other way.
     pub flips: Groups<CaseExample>,
+    /// Principals that gain something,
+    pub gaining: BTreeSet<String>,
+    /// and that lose something.
+    pub losing: BTreeSet<String>,
     /// Cases that do not fit one of the sides, and why.
     pub left_out: Vec<String>,
 }
@@ -55,6 +60,8 @@ pub fn compare(
         decided: 0,
         changed: 0,
         flips: Groups::new(options.examples),
+        gaining: BTreeSet::new(),
+        losing: BTreeSet::new(),
         left_out: Vec::new(),
     };
     let mut seen = BTreeSet::new();
@@ -78,6 +85,11 @@ impl CasesDiff {
         let action = question.action.to_string();
         let key = Key::new(&before, &after, principal_type, Some(action.clone().into()));
         if let Some(key) = key {
+            let principal = question.principal.to_string();
+            match key.direction {
+                Direction::Gained => self.gaining.insert(principal),
+                Direction::Lost => self.losing.insert(principal),
+            };
             let example = CaseExample {
                 file: case.file.to_string(),
                 line: case.line,
