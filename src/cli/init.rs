@@ -234,22 +234,24 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
 
 /// What was written, and what to do next.
 fn next(root: &Path, name: &str) -> String {
-    let row = |command: &str, what: &str| [command.to_owned(), what.to_owned()];
-    let steps = output::table(
-        "  ",
-        [NAME, PLAIN],
-        &[
-            row(&format!("cd {}", quoted(root)), ""),
-            row("deodar test --coverage --mutate", "what the tests notice"),
-            row("deodar lint", "what is suspicious"),
-            row("deodar prove", "what holds for every question; needs cvc5"),
-            row("deodar serve --policies .", "answer over gRPC"),
-            row(
-                "git config core.hooksPath hooks",
-                "check each commit, once it is in git",
-            ),
-        ],
-    );
+    let go = format!("cd {}", quoted(root));
+    let steps = [
+        (go.as_str(), ""),
+        ("deodar test --coverage --mutate", "what the tests notice"),
+        ("deodar lint", "what is suspicious"),
+        ("deodar prove", "what holds for every question; needs cvc5"),
+        ("deodar serve --policies .", "answer over gRPC"),
+        (
+            "git config core.hooksPath hooks",
+            "check each commit, once it is in git",
+        ),
+    ];
+    let steps: Vec<_> = steps
+        .into_iter()
+        .filter(|(command, _)| *command != "cd .")
+        .map(|(command, what)| [command.to_owned(), what.to_owned()])
+        .collect();
+    let steps = output::table("  ", [NAME, PLAIN], &steps);
     let files = count(TEMPLATES.len(), "file", "files");
     let root = root.display().to_string();
     format!(

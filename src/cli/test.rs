@@ -1,19 +1,189 @@
-//! `deodar test`.
+//! `deodar test`: ask what the test files ask, and compare.
+
+mod github;
+mod junit;
+mod place;
+mod pretty;
+mod report;
+mod tap;
+mod watch;
+
+use std::hash::BuildHasher as _;
+use std::hash::RandomState;
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub mod coverage;
+pub mod mutation;
 
 use clap::Args;
+use clap::ValueEnum;
 
 use super::ExitCode;
 use super::Failure;
+use super::args::FileArg;
 use super::failure::Message;
+use super::output;
+use super::repository::Repository;
+use crate::engine::Fault;
+use crate::source::Limits;
+use crate::testing;
+use crate::testing::Order;
+use crate::testing::Suite;
+use crate::testing::filter::Glob;
+use crate::testing::filter::retain;
+use crate::testing::read::read_some;
+use place::Place;
+use report::Report;
+
+const FORMAT_HELP: &str = r#"How to write what came: for people, or
+json: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}]};
+junit: JUnit XML; tap: TAP version 14; github: commands that annotate a pull request"#;
 
 /// Run the tests of a policy directory
+///
+/// Reads every `*.test.yaml` of the directory, and every `*.test.json` as `cedar run-tests` takes
+/// it, decides each case with the directory's policies, entities and links, and shows where the
+/// answer is not the expected one, and why.
+///
+/// A test file that cannot be read does not keep the others from being run.
 #[derive(Debug, Args)]
-pub struct TestArgs {}
+#[command(after_help = "\
+Examples:
+  deodar test                                     the tests of the current or configured directory
+  deodar test policies/                           those of another
+  deodar test policies/tests/doors.test.yaml      those of one file
+  deodar test --filter '*door*' --filter grants   cases, suites or files of these names
+  deodar test --format junit > junit.xml
+  deodar test --watch                             again after every change
 
-/// Not built yet.
+Exit codes: 0 passed, 1 the directory cannot be read, 2 usage or configuration, 4 the policies or a test
+file are invalid, 5 a test failed, or none was run")]
+pub struct TestArgs {
+    /// Policy directories, folders in one, or test files; all of one policy directory. By default
+    /// the current directory if it has a `manifest.toml`, else the one that is configured
+    /// [key: policies.path]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Run the cases whose name, suite or file this matches: `*` is any text, `?` a character, `\`
+    /// takes the next one as it is; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    filter: Vec<Glob>,
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help = FORMAT_HELP, hide_possible_values = true)]
+    format: Format,
+    /// Run suites and their cases in an order of chance, or that of a seed
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
+    #[expect(
+        clippy::option_option,
+        reason = "how clap tells a flag without a value"
+    )]
+    shuffle: Option<Option<u64>>,
+    /// Run them again after every change, until ctrl-c or the end of standard input
+    #[arg(long)]
+    watch: bool,
+    /// Also list what passed, and what is skipped and why
+    #[arg(long, short)]
+    verbose: bool,
+    #[command(flatten)]
+    file: FileArg,
+}
+
+/// How to write what came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    #[default]
+    Pretty,
+    Json,
+    Junit,
+    Tap,
+    Github,
+}
+
+/// A repository with the tests that are to be run.
+#[derive(Debug)]
+pub struct Tests {
+    /// The repository, compiled.
+    pub repository: Repository,
+    /// The cases that are to be run.
+    pub suites: Vec<Suite>,
+    /// What is wrong with test files.
+    pub faults: Vec<Fault>,
+    /// How many cases the filters left out.
+    pub left_out: usize,
+}
+
+/// Runs the tests, once or after every change.
 ///
 /// # Errors
-/// Always.
-pub fn run(_: &TestArgs) -> Result<ExitCode, Failure> {
-    Err(Failure::Failed(Message::new("not built yet", "")))
+/// When there are no policies to test.
+pub fn run(args: &TestArgs) -> Result<ExitCode, Failure> {
+    if args.watch {
+        watch::run(args)
+    } else {
+        once(args)
+    }
+}
+
+/// Runs the tests once, and writes what came.
+fn once(args: &TestArgs) -> Result<ExitCode, Failure> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line tells how long it took"
+    )]
+    let started = Instant::now();
+    let config = args.file.resolve()?.config;
+    let place = Place::find(&args.paths, &config.policies.path)?;
+    let tests = Tests::read(args, &place, &config.policies.limits).inspect_err(|failure| {
+        if let (Failure::Invalid(faults), Format::Github) = (failure, args.format) {
+            output::stdout(&github::faults(faults, &place.repository));
+        }
+    })?;
+    let seed = args.shuffle.map(|seed| seed.unwrap_or_else(any_seed));
+    let order = seed.map_or(Order::Written, Order::Shuffled);
+    let repository = &tests.repository;
+    let ran = testing::run(&tests.suites, &repository.snapshot, &repository.view, order);
+    let report = Report::new(&tests, &ran, seed, started.elapsed());
+    output::stdout(&match args.format {
+        Format::Pretty => pretty::text(&report, args.verbose),
+        Format::Json => output::json(&report),
+        Format::Junit => junit::text(&report),
+        Format::Tap => tap::text(&report),
+        Format::Github => github::text(&report),
+    });
+    if args.format == Format::Pretty {
+        output::stderr(&output::drawn(&report.faults));
+    }
+    if let Some(failure) = report.nothing_ran() {
+        output::stderr(&failure.to_string());
+    }
+    Ok(report.exit_code())
+}
+
+impl Tests {
+    /// Reads and compiles the repository, and those of its tests that are asked
+    /// for.
+    fn read(args: &TestArgs, place: &Place, limits: &Limits) -> Result<Self, Failure> {
+        let repository = Repository::read(&place.repository, limits)?;
+        let read = read_some(&repository.files, Some(&repository.snapshot), |file| {
+            place.holds(file)
+        });
+        let mut suites = read.suites;
+        let left_out = retain(&mut suites, &args.filter);
+        Ok(Self {
+            repository,
+            suites,
+            faults: read.faults,
+            left_out,
+        })
+    }
+}
+
+/// A seed of chance, short enough to be typed.
+fn any_seed() -> u64 {
+    RandomState::new().hash_one(()) % 1_000_000
+}
+
+/// The failure of a run that tested nothing.
+fn nothing(message: &str, hint: &str) -> Failure {
+    Failure::Failed(Message::new(message, hint))
 }

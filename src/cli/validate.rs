@@ -24,11 +24,13 @@ use crate::directory;
 use crate::engine::Fault;
 use crate::engine::Files;
 use crate::engine::Snapshot;
+use crate::engine::View;
 use crate::engine::compile;
 use crate::engine::files::Role;
 use crate::source;
+use crate::testing;
 
-const FORMAT_HELP: &str = r#"How to write it; JSON is {"valid", "files", "policies", "templates", "entities", "links", "tests", "invariants", "policy_revision", "directory_revision", "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], "warnings": [..]}"#;
+const FORMAT_HELP: &str = r#"How to write it; JSON is {"valid", "files", "policies", "templates", "entities", "links", "tests", "cases", "invariants", "policy_revision", "directory_revision", "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], "warnings": [..]}"#;
 
 /// Find the mistakes in a policy directory
 ///
@@ -82,6 +84,8 @@ struct Report {
     links: Option<usize>,
     /// Files of them.
     tests: usize,
+    /// What they ask.
+    cases: Option<usize>,
     /// Files of them.
     invariants: usize,
     policy_revision: String,
@@ -122,6 +126,7 @@ impl Report {
             entities: None,
             links: None,
             tests: files.with_role(Role::Tests).count(),
+            cases: None,
             invariants: files.with_role(Role::Invariants).count(),
             policy_revision: files.policy_digest().to_string(),
             directory_revision: files.data_digest().to_string(),
@@ -130,7 +135,10 @@ impl Report {
         };
         match compile(files) {
             Ok(snapshot) => report.compiled(&snapshot, files),
-            Err(faults) => report.faults = faults,
+            Err(faults) => {
+                report.faults = faults;
+                report.tested(files, None);
+            }
         }
         report.faults.extend(unreadable(files));
         let warnings_count = deny_warnings && !report.warnings.is_empty();
@@ -142,13 +150,30 @@ impl Report {
         self.policies = Some(snapshot.rules().len());
         self.templates = Some(snapshot.templates().count());
         self.warnings = snapshot.warnings().to_vec();
-        match directory::load(snapshot, files) {
+        let view = match directory::load(snapshot, files) {
             Ok(view) => {
                 self.entities = Some(view.len());
                 self.links = Some(view.links().len());
+                Some(view)
             }
-            Err(faults) => self.faults = faults,
+            Err(faults) => {
+                self.faults = faults;
+                None
+            }
+        };
+        self.tested(files, view.as_ref().map(|view| (snapshot, view)));
+    }
+
+    /// Reads the tests, and sees whether they fit what they are asked of.
+    fn tested(&mut self, files: &Files, asked_of: Option<(&Snapshot, &View)>) {
+        let read = testing::read(files, asked_of.map(|(snapshot, _)| snapshot));
+        let cases = || read.suites.iter().flat_map(|suite| &suite.cases);
+        if let Some((snapshot, view)) = asked_of {
+            self.cases = read.faults.is_empty().then(|| cases().count());
+            let misfits = cases().filter_map(|case| case.asked(snapshot, view).err());
+            self.faults.extend(misfits.map(|fault| *fault));
         }
+        self.faults.extend(read.faults);
     }
 
     fn text(&self) -> String {
@@ -197,6 +222,7 @@ impl Report {
             (self.entities, "entity", "entities"),
             (self.links, "link", "links"),
             (some(self.tests), "test file", "test files"),
+            (self.cases.and_then(some), "case", "cases"),
             (
                 some(self.invariants),
                 "file of invariants",
@@ -216,11 +242,10 @@ impl Report {
     }
 }
 
-/// The files of tests and invariants that cannot be read at all.
+/// The files of invariants that cannot be read at all.
 fn unreadable(files: &Files) -> Vec<Fault> {
-    let tests = files.with_role(Role::Tests);
-    let files = tests.chain(files.with_role(Role::Invariants));
     files
+        .with_role(Role::Invariants)
         .filter_map(|(file, content)| {
             let text: Arc<str> = match str::from_utf8(content) {
                 Ok(text) => text.into(),
@@ -234,9 +259,8 @@ fn unreadable(files: &Files) -> Vec<Fault> {
 
 fn not_yaml(file: &str, text: &Arc<str>, error: &serde_saphyr::Error) -> Fault {
     let message = error.without_snippet().to_string();
-    let place = error
-        .location()
-        .and_then(|place| place.span().byte_offset());
-    let start = place.and_then(|start| usize::try_from(start).ok());
-    Fault::at(file, text, (start.unwrap_or(0), 0).into(), message).with_hint("write YAML")
+    let line = error.location().map_or(1, |place| place.line());
+    let before = usize::try_from(line.saturating_sub(1)).unwrap_or(0);
+    let start: usize = text.split_inclusive('\n').take(before).map(str::len).sum();
+    Fault::at(file, text, (start, 0).into(), message).with_hint("write YAML")
 }

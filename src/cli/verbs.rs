@@ -9,7 +9,7 @@ use super::Cli;
 
 /// The groups, and the verbs of each; a verb that is in none is shown with the
 /// last.
-const GROUPS: [(&str, &[&str]); 5] = [
+pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Decide", &["serve", "check", "explain"]),
     (
         "Write policies",

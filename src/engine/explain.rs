@@ -36,7 +36,7 @@ pub struct Explanation {
 }
 
 /// A permit that would have applied but for one condition.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NearMiss {
     /// The permit.
     pub policy: Arc<PolicyInfo>,

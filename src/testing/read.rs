@@ -12,6 +12,7 @@ use super::known::Known;
 use super::node::Node;
 use super::node::Value;
 use super::page::Page;
+use super::parallel::in_parallel;
 use super::parameters::Parameters;
 use super::setting;
 use super::setting::Base;
@@ -46,10 +47,23 @@ pub struct Read {
 /// Reads every test file. With a snapshot, policies, actions and entity types
 /// that it does not have are faults.
 pub fn read(files: &Files, snapshot: Option<&Snapshot>) -> Read {
+    read_some(files, snapshot, |_| true)
+}
+
+/// Reads the test files of these paths; otherwise as [`read`].
+pub fn read_some(
+    files: &Files,
+    snapshot: Option<&Snapshot>,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Read {
     let known = Known::new(files, snapshot);
+    let wanted: Vec<_> = files
+        .with_role(Role::Tests)
+        .filter(|(file, _)| is_wanted(file))
+        .collect();
     let mut read = Read::default();
-    for (file, content) in files.with_role(Role::Tests) {
-        match suite(file, content, &known) {
+    for suite in in_parallel(&wanted, |(file, content)| suite(file, content, &known)) {
+        match suite {
             Ok(suite) => read.suites.push(suite),
             Err(faults) => read.faults.extend(faults),
         }

@@ -134,13 +134,16 @@ impl Case {
     pub fn asked<'a>(&self, snapshot: &Snapshot, view: &'a View) -> Result<Asked<'a>, Box<Fault>> {
         self.question
             .asked(snapshot, view)
-            .map_err(|(message, hint)| {
-                let mut fault = Fault::of_file(&self.file, format!("`{}`: {message}", self.name))
-                    .with_hint(hint);
-                fault.line = self.line;
-                fault.column = 1;
-                Box::new(fault)
-            })
+            .map_err(|(message, hint)| Box::new(self.fault(&message, hint)))
+    }
+
+    /// A fault of this case, at its place.
+    pub fn fault(&self, message: &str, hint: String) -> Fault {
+        let mut fault =
+            Fault::of_file(&self.file, format!("`{}`: {message}", self.name)).with_hint(hint);
+        fault.line = self.line;
+        fault.column = 1;
+        fault
     }
 }
 

@@ -41,6 +41,7 @@ mod kills;
 mod log;
 mod operations;
 mod peer;
+mod policy_tests;
 mod proto_lint;
 mod readme;
 mod records;

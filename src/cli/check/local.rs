@@ -200,7 +200,8 @@ fn advice(decision: &Decision) -> Vec<String> {
     once(decision.advice().map(str::to_owned))
 }
 
-fn near_miss(miss: explain::NearMiss) -> NearMiss {
+/// A near miss as answers show it.
+pub fn near_miss(miss: explain::NearMiss) -> NearMiss {
     let values = miss.values.into_iter();
     NearMiss {
         policy: policy_ref(&miss.policy),
@@ -216,7 +217,8 @@ fn near_miss(miss: explain::NearMiss) -> NearMiss {
     }
 }
 
-fn policy_ref(info: &PolicyInfo) -> PolicyRef {
+/// A policy as answers show it.
+pub fn policy_ref(info: &PolicyInfo) -> PolicyRef {
     let text = |name| info.annotation(name).map(str::to_owned);
     PolicyRef {
         id: info.id.to_string(),

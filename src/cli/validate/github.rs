@@ -1,5 +1,6 @@
 //! Faults as GitHub shows them beside the lines of a change: workflow commands.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::engine::Fault;
@@ -12,7 +13,7 @@ pub fn annotation(root: &Path, fault: &Fault) -> String {
     let path = path.strip_prefix(".").unwrap_or(&path);
     let mut place = format!("file={}", property(&path.to_string_lossy()));
     if fault.line > 0 {
-        place.push_str(&format!(",line={},col={}", fault.line, fault.column));
+        write!(place, ",line={},col={}", fault.line, fault.column).ok();
     }
     let hint = fault.hint.as_ref();
     let hint = hint.map_or_else(String::new, |hint| format!("\n{hint}"));

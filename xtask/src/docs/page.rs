@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::Arg;
 use clap::ArgAction;
 use clap::Command;
+use deodar::cli::verbs::GROUPS;
 
 const HEAD: &str = "\
 # The command line
@@ -38,10 +39,13 @@ fn shown(command: &Command) -> impl Iterator<Item = &Command> {
 
 fn contents(command: &Command, page: &mut String) {
     page.push_str("| verb | |\n| --- | --- |\n");
-    for verb in shown(command) {
-        let about = verb.get_about().map(ToString::to_string);
-        let (name, about) = (verb.get_name(), about.unwrap_or_default());
-        writeln!(page, "| [`{name}`](#deodar-{name}) | {} |", cell(&about)).ok();
+    for (heading, names) in GROUPS {
+        writeln!(page, "| **{heading}** | |").ok();
+        for verb in shown(command).filter(|verb| names.contains(&verb.get_name())) {
+            let about = verb.get_about().map(ToString::to_string);
+            let (name, about) = (verb.get_name(), about.unwrap_or_default());
+            writeln!(page, "| [`{name}`](#deodar-{name}) | {} |", cell(&about)).ok();
+        }
     }
     page.push('\n');
     after(command, page);
@@ -93,7 +97,7 @@ fn row(argument: &Arg) -> String {
         .iter()
         .filter(|value| takes_value && !value.is_hide_set())
         .map(|value| match value.get_help() {
-            Some(help) => format!("`{}` ({help})", value.get_name()),
+            Some(help) => format!("`{}` ({})", value.get_name(), within(&help.to_string())),
             None => format!("`{}`", value.get_name()),
         })
         .collect();
@@ -148,19 +152,37 @@ fn after(command: &Command, page: &mut String) {
     let Some(text) = text.map(ToString::to_string) else {
         return;
     };
-    let mut block = String::new();
-    for line in text.lines().chain([""]) {
-        if line.starts_with(' ') {
-            writeln!(block, "{}", line.strip_prefix("  ").unwrap_or(line)).ok();
-            continue;
+    let lines: Vec<&str> = text.lines().collect();
+    let is_indented = |line: &str| line.starts_with(' ');
+    for part in
+        lines.chunk_by(|a, b| is_indented(a) == is_indented(b) && !a.is_empty() && !b.is_empty())
+    {
+        match part {
+            [""] => {}
+            [first, ..] if is_indented(first) => {
+                let lines: Vec<_> = part
+                    .iter()
+                    .map(|line| line.strip_prefix("  ").unwrap_or(line))
+                    .collect();
+                writeln!(page, "```sh\n{}\n```\n", lines.join("\n")).ok();
+            }
+            _ => {
+                writeln!(page, "{}\n", prose(&part.join("\n"))).ok();
+            }
         }
-        if !block.is_empty() {
-            writeln!(page, "```sh\n{block}```\n").ok();
-            block.clear();
-        }
-        if !line.is_empty() {
-            writeln!(page, "{}\n", prose(line)).ok();
-        }
+    }
+}
+
+/// Words that stand within a sentence.
+fn within(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => first
+            .to_lowercase()
+            .chain([second])
+            .chain(letters)
+            .collect(),
+        _ => text.to_owned(),
     }
 }
 
