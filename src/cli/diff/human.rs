@@ -49,7 +49,7 @@ pub fn report(told: &Told) -> String {
         writeln!(text, "\n{}", paint(HEAD, "recorded questions")).ok();
         text.push_str(&tallied(tally, told.top));
     }
-    text.push_str(&told.symbolic.text());
+    text.push_str(&told.symbolic.text(told.top));
     let (gained, lost) = told.flips();
     let style = match (gained, lost) {
         (0, 0) => GOOD,

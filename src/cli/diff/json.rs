@@ -59,7 +59,7 @@ pub fn report(told: &Told) -> Json {
             "notes": triples.notes,
         },
         "audit": told.audit.as_ref().map(|tally| numbers(tally, top)),
-        "solver": told.symbolic.json(),
+        "solver": told.symbolic.json(top),
         "notes": told.notes,
     })
 }

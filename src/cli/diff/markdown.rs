@@ -50,7 +50,7 @@ pub fn report(told: &Told) -> String {
         text.push_str(&tallied(tally, told.top));
         text.push('\n');
     }
-    text.push_str(&told.symbolic.markdown());
+    text.push_str(&told.symbolic.markdown(told.top));
     text.push_str(&policies(&diff.policies, told.top));
     for (title, one, changes) in [
         ("changes of the manifest", "change of the manifest", &diff.manifest),

@@ -1,0 +1,207 @@
+//! `deodar diff`, of directories, revisions that git has, and a running server.
+
+use std::fs;
+use std::process::Command;
+
+use deodar::proto::v1::policy_service_client::PolicyServiceClient;
+use serde_json::Value as Json;
+
+use crate::cli::Place;
+use crate::cli::assert_shown;
+use crate::cli::replay::recorded;
+
+const TESTS: &str = r#"
+fixtures:
+  principals:
+    bob: User::"bob"
+  resources:
+    plan: Doc::"plan"
+cases:
+  - name: staff with a badge read by day
+    principal: bob
+    action: Action::"read"
+    resource: plan
+    context: { now: "2025-06-01T12:00:00Z" }
+    expect: allow
+"#;
+
+/// Snapshots without commits.
+macro_rules! assert_diff {
+    ($shown:expr, @$snapshot:literal) => {
+        insta::with_settings!({filters => vec![
+            (r"\b[0-9a-f]{64}\b", "[DIGEST]"),
+            (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
+            (r"\bcommit [0-9a-f]{12}\b", "commit [COMMIT]"),
+            (r"\(`[0-9a-f]{12}`\)", "(`[COMMIT]`)"),
+        ]}, { insta::assert_snapshot!($shown, @$snapshot) });
+    };
+}
+
+/// Runs git here, as somebody, whatever the machine has configured.
+fn git(place: &Place, arguments: &[&str]) {
+    let done = Command::new("git")
+        .arg("-C")
+        .arg(place.0.path())
+        .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
+        .args(["-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false"])
+        .args(arguments)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_SYSTEM", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// As people run it: where to find git is all that it needs of the environment.
+fn run(place: &Place, arguments: &[&str]) -> String {
+    let path = std::env::var_os("PATH").unwrap();
+    let arguments = [&["diff", "--no-solver", "--now", "2025-06-01T12:00:00Z"], arguments].concat();
+    place.run_with(&arguments, &[("PATH", path.to_str().unwrap())], "")
+}
+
+fn policies() -> String {
+    super::POLICIES
+        .replace("principal.level > 2", "principal.level > 4")
+        .replace("Owners read and write what they own", "Owners do")
+        .replace("when { resource.owner == principal };", "when { resource has owner };")
+}
+
+/// A repository with two revisions, and a third one under work.
+fn versioned() -> Place {
+    let place = Place::new();
+    place.write("policies/docs.test.yaml", TESTS);
+    git(&place, &["init", "-q"]);
+    git(&place, &["add", "."]);
+    git(&place, &["commit", "-qm", "one"]);
+    git(&place, &["branch", "released"]);
+    place.write("policies/docs.cedar", &policies());
+    git(&place, &["add", "."]);
+    git(&place, &["commit", "-qm", "two"]);
+    place.write("policies/links/all.json", "[]");
+    place
+}
+
+#[test]
+fn two_revisions() {
+    let place = versioned();
+    assert_diff!(run(&place, &["released", "HEAD"]), @"");
+    // Named in another way they are the same.
+    let whole = run(&place, &["HEAD~1:policies", "main:policies/"]);
+    let verdict = |shown: &str| shown.lines().last().unwrap().to_owned();
+    assert_eq!(verdict(&whole), verdict(&run(&place, &["released", "HEAD"])));
+    assert_diff!(run(&place, &["HEAD", "HEAD"]), @"");
+}
+
+#[test]
+fn a_revision_and_the_work_tree() {
+    let place = versioned();
+    let shown = run(&place, &["HEAD"]);
+    assert_diff!(shown, @"");
+    assert_eq!(run(&place, &["HEAD", "policies"]), shown);
+}
+
+#[test]
+fn a_comment_for_a_pull_request() {
+    let place = versioned();
+    assert_diff!(run(&place, &["released", "HEAD", "--format", "markdown"]), @"");
+}
+
+#[test]
+fn json() {
+    let place = versioned();
+    let shown = run(&place, &["released", "HEAD", "--format", "json", "--fail-on", "lost"]);
+    let json: Json = serde_json::from_str(shown.strip_prefix("exit 6\n--- stdout\n").unwrap()).unwrap();
+    assert_eq!(json["losing"]["principals"], serde_json::json!(["User::\"bob\""]));
+    assert_eq!(json["cases"]["lost"], 1);
+    let before = &json["before"];
+    assert_eq!((&before["name"], before["commit"].as_str().unwrap().len()), (&"released".into(), 40));
+    assert_eq!(json["policies"]["count"], 2);
+    assert_eq!(json["policies"]["items"][0]["change"], "changed");
+    assert_eq!(json["solver"]["asked"], false);
+    let gained = run(&place, &["HEAD", "policies", "--fail-on", "gained"]);
+    assert!(gained.starts_with("exit 0"), "{gained}");
+}
+
+#[test]
+fn recorded_questions_are_decided_by_both() {
+    let place = versioned();
+    recorded(&place);
+    let shown = run(&place, &["released", "HEAD", "--audit", "audit"]);
+    let told = shown.split("recorded questions").nth(1).unwrap();
+    assert_diff!(told, @"");
+}
+
+#[test]
+fn what_is_no_revision() {
+    let place = versioned();
+    assert_diff!(run(&place, &["relaesed"]), @"");
+    assert_diff!(run(&place, &["--", "-n"]), @"");
+    assert_diff!(run(&place, &["0123abc"]), @"");
+    assert_diff!(run(&place, &["HEAD:nowhere"]), @"");
+    assert_diff!(run(&Place::new(), &["main"]), @"");
+    // Without git.
+    let shown = versioned().run_with(&["diff", "main"], &[("PATH", "/nowhere")], "");
+    assert!(shown.starts_with("exit 1") && shown.contains("cannot run `git`"), "{shown}");
+}
+
+#[test]
+fn a_side_that_does_not_compile() {
+    let place = versioned();
+    place.write("policies/worse.cedar", "permit (principal, action resource);\n");
+    assert_diff!(run(&place, &["HEAD"]), @"");
+}
+
+#[test]
+fn what_git_has_but_is_no_file_is_told() {
+    let place = versioned();
+    std::os::unix::fs::symlink("docs.cedar", place.0.path().join("policies/link.cedar")).unwrap();
+    git(&place, &["add", "."]);
+    git(&place, &["commit", "-qm", "three"]);
+    let shown = run(&place, &["released", "HEAD"]);
+    assert!(shown.contains("note: `HEAD`: the symbolic link `link.cedar` is not followed"), "{shown}");
+}
+
+/// A name that is Markdown stays a name.
+#[test]
+fn no_name_breaks_the_comment() {
+    let place = versioned();
+    let entities = super::ENTITIES.replace("bob", "b`o|b");
+    place.write("policies/entities/all.json", &entities);
+    let links = super::LINKS.replace("bob", "b`o|b");
+    place.write("policies/links/all.json", &links);
+    let shown = run(&place, &["released", "policies", "--format", "markdown"]);
+    assert!(shown.contains(r#"``User::"b`o\|b"``"#), "{shown}");
+    for line in shown.lines().filter(|line| line.starts_with("| ")) {
+        let bars = line.replace("\\|", "").matches('|').count();
+        assert!(matches!(bars, 5 | 8), "{line}");
+    }
+}
+
+#[test]
+fn a_test_file_with_a_fault_is_told() {
+    let place = versioned();
+    fs::write(place.0.path().join("policies/bad.test.yaml"), "cases: [").unwrap();
+    let shown = run(&place, &["HEAD"]);
+    assert!(shown.contains("note: `policies`: left out the tests of bad.test.yaml"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_server_and_a_directory() {
+    let place = versioned();
+    let config = crate::support::config(&place.0.path().join("policies"));
+    let running = crate::support::Running::start(config).await;
+    let _: PolicyServiceClient<_> = running.policies();
+    let address = running.server.grpc.first().unwrap();
+    let url = format!("http://{address}");
+    let shown = |place: &Place| {
+        let shown = run(place, &[&url, "policies"]);
+        shown.replace(&url, "[SERVER]")
+    };
+    let same = shown(&place);
+    assert!(same.starts_with("exit 0") && same.contains("nothing differs"), "{same}");
+    assert!(same.contains("schema, manifest, entities and links are taken"), "{same}");
+    place.write("policies/docs.cedar", super::POLICIES);
+    let changed = shown(&place);
+    assert!(changed.contains("changed policy staff-read-by-day  condition"), "{changed}");
+    assert_diff!(run(&place, &[&url, &url]).replace(&url, "[SERVER]"), @"");
+}

@@ -1,0 +1,145 @@
+//! `deodar replay`, on logs that the library wrote.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use deodar::audit::Audit;
+use deodar::audit::EventRecord;
+use deodar::audit::Options;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::cli::Place;
+use crate::cli::assert_shown;
+
+/// 2026-11-22T03:00:00Z
+const THREE: i64 = 1_795_316_400_000;
+
+fn decision(who: &str, action: &str, what: &str, outcome: &Json) -> EventRecord {
+    let mut event = EventRecord::new(
+        "decision",
+        [
+            ("id", json!("00000000-0000-4000-8000-000000000001")),
+            ("caller", json!("local")),
+            ("cached", json!(false)),
+            ("latency_us", json!(21.5)),
+            ("revisions", json!({"policies": "aa11", "directory": "d-7"})),
+            ("engine", json!("deodar 0.1.0, cedar 4.14.1")),
+            ("principal", json!({"type": "User", "id": who})),
+            ("action", json!({"type": "Action", "id": action})),
+            ("resource", json!({"type": "Doc", "id": what})),
+            ("context", json!({"now": {"__extn": {"fn": "datetime", "arg": "2025-06-01"}},
+                "ip": {"__extn": {"fn": "ip", "arg": "10.0.0.1"}}})),
+        ],
+    );
+    event.fields.extend(outcome.as_object().unwrap().clone());
+    event
+}
+
+/// What the policies of the place decide, in one segment.
+pub(super) fn recorded(place: &Place) -> PathBuf {
+    let directory = place.0.path().join("audit");
+    let audit = Audit::open(Options {
+        directory: directory.clone(),
+        ..Options::default()
+    });
+    let audit = audit.unwrap();
+    let allow = |policies: &[&str]| json!({"decision": "allow", "policies": policies});
+    let no_permit = json!({"decision": "deny", "cause": "no_permit"});
+    let records = [
+        decision("ann", "read", "plan", &allow(&["owner-reads-and-writes"])),
+        decision("ann", "write", "plan", &allow(&["owner-reads-and-writes"])),
+        decision("bob", "read", "plan", &allow(&["staff-read-by-day"])),
+        decision("bob", "write", "plan", &no_permit),
+        decision("bob", "read", "key", &allow(&["staff-read-by-day", "share-key-with-bob"])),
+        decision("eve", "read", "plan", &json!({"decision": "deny", "cause": "unknown_principal"})),
+        decision("ann", "read", "key", &json!({"decision": "allow", "redacted": true})),
+        decision("ann", "read", "key", &json!({"decision": "allow", "entities_count": 2})),
+        EventRecord::new("gap", [("records", json!(3))]),
+    ];
+    for (millis, record) in (THREE..).zip(records) {
+        drop(audit.submit(millis, record));
+    }
+    audit.close();
+    directory
+}
+
+fn segment(directory: &Path) -> PathBuf {
+    let files = fs::read_dir(directory).unwrap();
+    let mut paths = files.map(|entry| entry.unwrap().path());
+    paths.find(|path| path.extension().is_some_and(|end| end == "ndjson")).unwrap()
+}
+
+/// The policies with what `bob` had taken away, and something given.
+fn change(place: &Place) {
+    let text = super::POLICIES
+        .replace("principal.level > 2", "principal.level > 4")
+        .replace("when { resource.owner == principal };", "when { resource has owner };");
+    for (name, text) in [
+        ("manifest.toml", "name = \"test\"\n"),
+        ("schema.cedarschema", super::SCHEMA),
+        ("docs.cedar", &text),
+        ("entities/all.json", super::ENTITIES),
+        ("links/all.json", "[]"),
+    ] {
+        place.write(&format!("other/{name}"), text);
+    }
+}
+
+#[test]
+fn the_same_policies_decide_the_same() {
+    let place = Place::new();
+    recorded(&place);
+    assert_shown!(place.run(&["replay", "audit"]), @"");
+}
+
+#[test]
+fn what_flips_is_told_by_the_policy() {
+    let place = Place::new();
+    recorded(&place);
+    change(&place);
+    assert_shown!(place.run(&["replay", "audit", "--policies", "other", "--fail-on", "gained"]), @"");
+    assert!(place.run(&["replay", "audit", "--policies", "other", "--fail-on", "lost"]).starts_with("exit 0"));
+    assert_shown!(place.run(&["replay", "audit", "--policies", "other", "--format", "markdown"]), @"");
+    let shown = place.run(&["replay", "audit", "--policies", "other", "--format", "json", "--top", "1"]);
+    assert_shown!(shown, @"");
+    let narrowed = place.run(&["replay", "audit", "--policies", "other", "--principal", "User::\"ann\""]);
+    assert!(narrowed.contains("deny → allow       0"), "{narrowed}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_left_out() {
+    let place = Place::new();
+    let directory = recorded(&place);
+    let path = segment(&directory);
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines[2] = lines[2].replace("{\"v\":1,", "{\"v\":2,");
+    lines[3] = lines[3].replace("\"decision\":\"deny\"", "\"decision\":deny");
+    lines.remove(5);
+    let torn = format!("{}\n{}", lines.join("\n"), "{\"v\":1,\"seq\":9");
+    fs::write(&path, torn).unwrap();
+    let shown = place.run(&["replay", "audit"]);
+    assert_shown!(shown, @"");
+    // Packed, and the packed file torn.
+    let packed = zstd::encode_all(text.as_bytes(), 3).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(path.with_extension("ndjson.zst"), &packed).unwrap();
+    let whole = place.run(&["replay", "audit"]);
+    assert!(whole.starts_with("exit 0") && whole.contains("the same           6"), "{whole}");
+    fs::write(path.with_extension("ndjson.zst"), &packed[..packed.len() - 9]).unwrap();
+    let torn = place.run(&["replay", "audit"]);
+    assert!(torn.starts_with("exit 1") && torn.contains("cannot be unpacked from here on"), "{torn}");
+}
+
+#[test]
+fn what_is_no_log() {
+    let place = Place::new();
+    fs::create_dir(place.0.path().join("empty")).unwrap();
+    assert_shown!(place.run(&["replay", "empty"]), @"");
+    assert_shown!(place.run(&["replay", "nowhere"]), @"");
+    recorded(&place);
+    assert_shown!(place.run(&["replay", "audit", "--principal", "User::\"nobody\""]), @"");
+    assert_shown!(place.run(&["replay", "audit", "--policies", "nowhere"]), @"");
+}
