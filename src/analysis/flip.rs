@@ -266,7 +266,10 @@ mod tests {
         Answer {
             allow: cause.is_none(),
             cause: cause.map(SmolStr::from),
-            policies: [policy].iter().filter(|id| !id.is_empty()).map(SmolStr::from).collect(),
+            policies: Some(SmolStr::from(policy))
+                .filter(|id| !id.is_empty())
+                .into_iter()
+                .collect(),
             errors: Vec::new(),
         }
     }
@@ -274,13 +277,37 @@ mod tests {
     #[test]
     fn the_policy_that_turned_it_is_named() {
         let cases = [
-            (answer(Some("no_permit"), ""), answer(None, "p"), Some((Why::NowPermits, "p"))),
-            (answer(Some("forbidden"), "f"), answer(None, "p"), Some((Why::NoLongerForbids, "f"))),
-            (answer(Some("unknown_action"), ""), answer(None, "p"), Some((Why::NowKnown, "p"))),
-            (answer(None, "p"), answer(Some("no_permit"), ""), Some((Why::NoLongerPermits, "p"))),
-            (answer(None, "p"), answer(Some("forbidden"), "f"), Some((Why::NowForbids, "f"))),
+            (
+                answer(Some("no_permit"), ""),
+                answer(None, "p"),
+                Some((Why::NowPermits, "p")),
+            ),
+            (
+                answer(Some("forbidden"), "f"),
+                answer(None, "p"),
+                Some((Why::NoLongerForbids, "f")),
+            ),
+            (
+                answer(Some("unknown_action"), ""),
+                answer(None, "p"),
+                Some((Why::NowKnown, "p")),
+            ),
+            (
+                answer(None, "p"),
+                answer(Some("no_permit"), ""),
+                Some((Why::NoLongerPermits, "p")),
+            ),
+            (
+                answer(None, "p"),
+                answer(Some("forbidden"), "f"),
+                Some((Why::NowForbids, "f")),
+            ),
             (answer(None, "p"), answer(None, "q"), None),
-            (answer(Some("forbidden"), "f"), answer(Some("no_permit"), ""), None),
+            (
+                answer(Some("forbidden"), "f"),
+                answer(Some("no_permit"), ""),
+                None,
+            ),
         ];
         for (before, after, expected) in cases {
             let key = Key::new(&before, &after, "User", None);
@@ -316,7 +343,10 @@ mod tests {
         assert_eq!((one.gained, one.left_out), (30_000, 10_000));
         assert_eq!((two.gained, two.left_out), (30_000, 10_000));
         for ((key, one), (other, two)) in one.groups.iter().zip(&two.groups) {
-            assert_eq!((key, one.count, &one.examples), (other, two.count, &two.examples));
+            assert_eq!(
+                (key, one.count, &one.examples),
+                (other, two.count, &two.examples)
+            );
         }
     }
 }

@@ -123,7 +123,8 @@ impl FailOn {
 
 fn datetime(text: &str) -> Result<String, String> {
     let read = Extension::Datetime.parse(text);
-    read.map(|_| text.to_owned()).map_err(|error| error.to_string())
+    read.map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
 }
 
 /// What is told.
@@ -163,13 +164,17 @@ impl Told {
         let (gaining, losing) = (self.diff.gaining().len(), self.diff.losing().len());
         let count = |number, verb_one: &str, verb_many: &str| {
             let verb = if number == 1 { verb_one } else { verb_many };
-            format!("{} {verb}", output::count(number, "principal", "principals"))
+            format!(
+                "{} {verb}",
+                output::count(number, "principal", "principals")
+            )
         };
         match (gaining, losing) {
             (0, 0) if self.diff.is_empty() && self.flips() == (0, 0) => {
                 "nothing differs".to_owned()
             }
-            (0, 0) => "nobody gains or loses access".to_owned(),
+            (0, 0) if self.flips() == (0, 0) => "nobody gains or loses access".to_owned(),
+            (0, 0) => "nobody in the repository gains or loses access, but others do".to_owned(),
             _ => {
                 let gaining = count(gaining, "gains", "gain");
                 let verb = if losing == 1 { "loses" } else { "lose" };
@@ -232,7 +237,9 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
         replay::Format::Markdown => markdown::report(&told),
     });
     let (gained, lost) = told.flips();
-    let is_found = args.fail_on.is_some_and(|fail_on| fail_on.is_found(gained, lost));
+    let is_found = args
+        .fail_on
+        .is_some_and(|fail_on| fail_on.is_found(gained, lost));
     let is_faulty = told.audit.as_ref().is_some_and(Tally::is_faulty);
     Ok(match (is_found, is_faulty) {
         (true, _) => ExitCode::Found,
@@ -282,7 +289,10 @@ fn cases(before: &Side, after: &Side, notes: &mut Vec<String>) -> Vec<Case> {
         let read = testing::read(&side.repository.files, None);
         for fault in read.faults.iter().take(FAULTS_MAX) {
             let (name, place) = (&side.name, fault.place());
-            notes.push(format!("`{name}`: left out the tests of {place}: {}", fault.message));
+            notes.push(format!(
+                "`{name}`: left out the tests of {place}: {}",
+                fault.message
+            ));
         }
         if read.faults.len() > FAULTS_MAX {
             let more = read.faults.len() - FAULTS_MAX;

@@ -133,9 +133,9 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
         Format::Json => output::json(&json::report(&told)),
         Format::Markdown => markdown::report(&told),
     });
-    let found = args.fail_on.is_some_and(|fail_on| {
-        fail_on.is_found(tally.flips.gained, tally.flips.lost)
-    });
+    let found = args
+        .fail_on
+        .is_some_and(|fail_on| fail_on.is_found(tally.flips.gained, tally.flips.lost));
     if found {
         return Ok(ExitCode::Found);
     }
@@ -161,9 +161,8 @@ pub fn shown(
     paths: &[PathBuf],
     options: &Options,
 ) -> Result<Tally, Failure> {
-    let unreadable = |error: replay::log::LogError| {
-        Failure::Failed(Message::new(&error, error.hint()))
-    };
+    let unreadable =
+        |error: replay::log::LogError| Failure::Failed(Message::new(&error, error.hint()));
     let is_shown = io::stderr().is_terminal();
     let bytes = Log::find(paths).map_err(unreadable)?.bytes();
     let mut progress = is_shown.then(|| Progress::new("records", Some(bytes)));

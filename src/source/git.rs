@@ -131,7 +131,11 @@ pub fn place(directory: &Path) -> Result<Place, GitError> {
     let mut lines = shown.lines();
     Ok(Place {
         top: PathBuf::from(lines.next().unwrap_or_default()),
-        path: lines.next().unwrap_or_default().trim_matches('/').to_owned(),
+        path: lines
+            .next()
+            .unwrap_or_default()
+            .trim_matches('/')
+            .to_owned(),
     })
 }
 
@@ -149,10 +153,12 @@ pub fn read(place: &Place, revision: &str, limits: &Limits) -> Result<Revision, 
     };
     // Behind the colon nothing but a path is read.
     let tree = format!("{commit}:{}", place.path);
-    let listing = output(&place.top, &["ls-tree", "-r", "-z", "--full-tree", &tree])
-        .map_err(|error| match error {
-            GitError::Failed { .. } => no_path(),
-            error => error,
+    let listing =
+        output(&place.top, &["ls-tree", "-r", "-z", "--full-tree", &tree]).map_err(|error| {
+            match error {
+                GitError::Failed { .. } => no_path(),
+                error => error,
+            }
         })?;
     let mut left_out = Vec::new();
     let entries = entries(&listing, limits, &mut left_out)?;
@@ -175,7 +181,13 @@ fn commit(top: &Path, revision: &str) -> Result<String, GitError> {
         return Err(unknown());
     }
     let wanted = format!("{revision}^{{commit}}");
-    let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted];
+    let arguments = [
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &wanted,
+    ];
     match output(top, &arguments) {
         Ok(found) => Ok(String::from_utf8_lossy(&found).trim().to_owned()),
         Err(GitError::Failed { .. }) => Err(unknown()),
@@ -204,7 +216,10 @@ fn entries(
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Entry>, GitError> {
     let mut entries = Vec::new();
-    for entry in listing.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
+    for entry in listing
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty())
+    {
         let Ok(text) = std::str::from_utf8(entry) else {
             let name = String::from_utf8_lossy(entry);
             let path = PathBuf::from(name.split('\t').nth(1).unwrap_or_default());
@@ -280,7 +295,9 @@ fn asked(
     let mut total = 0;
     for Entry { name, object } in entries {
         let at = |error: io::Error| failed("cat-file", format!("`{name}`: {error}"));
-        writeln!(input, "{object}").and_then(|()| input.flush()).map_err(at)?;
+        writeln!(input, "{object}")
+            .and_then(|()| input.flush())
+            .map_err(at)?;
         let mut head = String::new();
         (&mut output).take(1024).read_line(&mut head).map_err(at)?;
         let size = head.trim_end().rsplit(' ').next();
@@ -294,11 +311,19 @@ fn asked(
         total += size;
         if total > limits.total_bytes_max {
             let limit = limits.total_bytes_max;
-            return Err(too_much(name, limit, "bytes in all", "policies.total_bytes_max"));
+            return Err(too_much(
+                name,
+                limit,
+                "bytes in all",
+                "policies.total_bytes_max",
+            ));
         }
         // And the line end behind it.
         let mut content = Vec::new();
-        (&mut output).take(size + 1).read_to_end(&mut content).map_err(at)?;
+        (&mut output)
+            .take(size + 1)
+            .read_to_end(&mut content)
+            .map_err(at)?;
         if content.len() as u64 != size + 1 {
             return Err(failed("cat-file", format!("`{name}` is cut short")));
         }

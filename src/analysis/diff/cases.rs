@@ -110,9 +110,16 @@ impl CasesDiff {
 /// What a case asks: the same text for the same question.
 fn question(case: &Case) -> String {
     let asked = &case.question;
-    let links: Vec<String> = asked.links.iter().map(|link| {
-        format!("{} {} {:?} {:?}", link.id, link.template, link.principal, link.resource)
-    }).collect();
+    let links: Vec<String> = asked
+        .links
+        .iter()
+        .map(|link| {
+            format!(
+                "{} {} {:?} {:?}",
+                link.id, link.template, link.principal, link.resource
+            )
+        })
+        .collect();
     let now = asked.now.as_ref().map(ToString::to_string);
     format!(
         "{} {} {} {} {} {links:?} {now:?}",

@@ -68,7 +68,9 @@ pub fn of_action(
     for case in about {
         let mut json = case.question.context.clone();
         if let (Json::Object(fields), Some(now)) = (&mut json, &case.question.now)
-            && [before, after].iter().any(|world| takes_now(*world, action))
+            && [before, after]
+                .iter()
+                .any(|world| takes_now(*world, action))
         {
             let told = json_of(now);
             fields.entry("now").or_insert(told);

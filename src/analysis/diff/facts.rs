@@ -1,6 +1,7 @@
 //! Facts by name, and which of them differ.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -23,7 +24,7 @@ pub struct FactChange {
 /// What differs, in order of name.
 pub fn compare(before: &Facts, after: &Facts) -> Vec<FactChange> {
     let mut changes = Vec::new();
-    let owners: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let owners: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for owner in owners {
         match (before.get(owner), after.get(owner)) {
             (Some(old), Some(new)) => parts(owner, old, new, &mut changes),
@@ -44,7 +45,7 @@ fn parts(
     new: &BTreeMap<String, String>,
     changes: &mut Vec<FactChange>,
 ) {
-    let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     for name in names {
         let (before, after) = (old.get(name), new.get(name));
         if before != after {
@@ -63,5 +64,8 @@ fn told(parts: &BTreeMap<String, String>) -> String {
         .iter()
         .map(|(name, value)| format!("{name}: {value}"))
         .collect();
+    if parts.is_empty() {
+        return "(nothing more)".to_owned();
+    }
     parts.join("; ")
 }

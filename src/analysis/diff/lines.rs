@@ -33,7 +33,9 @@ pub fn compare<'a>(before: &'a str, after: &'a str) -> Vec<(Fate, &'a str)> {
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     if old.len().max(new.len()) > LINES_MAX {
         let gone = old.into_iter().map(|line| (Fate::Gone, line));
-        return gone.chain(new.into_iter().map(|line| (Fate::New, line))).collect();
+        return gone
+            .chain(new.into_iter().map(|line| (Fate::New, line)))
+            .collect();
     }
     // The longest run of lines in common from each pair of places on.
     let width = new.len() + 1;
@@ -101,7 +103,10 @@ mod tests {
 
     #[test]
     fn what_is_the_same_is_kept() {
-        let told: String = compare("a\nb\nc", "a\nx\nc").iter().map(|(fate, _)| fate.sign()).collect();
+        let told: String = compare("a\nb\nc", "a\nx\nc")
+            .iter()
+            .map(|(fate, _)| fate.sign())
+            .collect();
         assert_eq!(told, " -+ ");
     }
 }

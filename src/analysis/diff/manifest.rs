@@ -30,7 +30,11 @@ fn of(snapshot: &Snapshot) -> Facts {
         Validation::Off => "off",
     };
     let mut parts = BTreeMap::new();
-    for (name, value) in [("errors", errors), ("unknown", unknown), ("validate", validate)] {
+    for (name, value) in [
+        ("errors", errors),
+        ("unknown", unknown),
+        ("validate", validate),
+    ] {
         parts.insert(name.to_owned(), value.to_owned());
     }
     for implicit in &manifest.implicit_types {

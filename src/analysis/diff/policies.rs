@@ -15,7 +15,7 @@ use crate::engine::policy::Policy;
 use crate::engine::policy::PolicyInfo;
 
 /// Stack for writing conditions, which nest as deep as the parser lets them.
-const STACK_BYTES: usize = 64 << 20;
+pub(super) const STACK_BYTES: usize = 64 << 20;
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -140,7 +140,10 @@ impl Body {
             ("principal", principal),
             ("action", action),
             ("resource", resource),
-            ("condition", condition.map(ToString::to_string).unwrap_or_default()),
+            (
+                "condition",
+                condition.map(ToString::to_string).unwrap_or_default(),
+            ),
         ])
     }
 
@@ -202,7 +205,12 @@ fn items<'a>(world: World<'a>) -> Vec<Item<'a>> {
             cedar.resource_constraint().to_string(),
         ];
         let body = Body::of(template.info.effect, scope, cedar.non_scope_constraints());
-        Item::new(Kind::Template, &template.info, body, written(&template.info))
+        Item::new(
+            Kind::Template,
+            &template.info,
+            body,
+            written(&template.info),
+        )
     });
     let links = world.view.links().iter().map(link);
     policies.chain(templates).chain(links).collect()
@@ -221,7 +229,9 @@ fn link(link: &Policy) -> Item<'_> {
         ("resource", slot(SlotId::resource())),
     ];
     let filled = parts.iter().filter(|(_, text)| !text.is_empty());
-    let filled: Vec<String> = filled.map(|(name, text)| format!("{name}: {text}")).collect();
+    let filled: Vec<String> = filled
+        .map(|(name, text)| format!("{name}: {text}"))
+        .collect();
     let text = Text {
         file: String::new(),
         line: 0,
@@ -297,7 +307,10 @@ impl<'a> Pairs<'a> {
             before: None,
             after: Some(new.text),
         });
-        let paired = self.paired.into_iter().filter_map(|(old, new)| changed(old, new));
+        let paired = self
+            .paired
+            .into_iter()
+            .filter_map(|(old, new)| changed(old, new));
         let mut changes: Vec<PolicyChange> = gone.chain(come).chain(paired).collect();
         changes.sort_by(|a, b| (a.kind, &a.id, a.change).cmp(&(b.kind, &b.id, b.change)));
         changes
@@ -321,7 +334,11 @@ fn changed(old: Item<'_>, new: Item<'_>) -> Option<PolicyChange> {
     Some(PolicyChange {
         kind: new.kind,
         id: new.id.clone(),
-        change: if is_renamed { Change::Renamed } else { Change::Changed },
+        change: if is_renamed {
+            Change::Renamed
+        } else {
+            Change::Changed
+        },
         renamed_from: is_renamed.then(|| old.id.clone()),
         parts,
         decides,
@@ -330,10 +347,7 @@ fn changed(old: Item<'_>, new: Item<'_>) -> Option<PolicyChange> {
     })
 }
 
-fn annotations(
-    old: &BTreeMap<SmolStr, SmolStr>,
-    new: &BTreeMap<SmolStr, SmolStr>,
-) -> Vec<String> {
+fn annotations(old: &BTreeMap<SmolStr, SmolStr>, new: &BTreeMap<SmolStr, SmolStr>) -> Vec<String> {
     let names: BTreeSet<&SmolStr> = old.keys().chain(new.keys()).collect();
     let names = names.into_iter().filter(|name| *name != "id");
     let changed = names.filter_map(|name| match (old.get(name), new.get(name)) {

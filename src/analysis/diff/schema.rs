@@ -25,11 +25,17 @@ fn of(schema: &Schema) -> Facts {
     let validator = schema.validator();
     for declared in validator.entity_types() {
         let owner = format!("entity {}", declared.name());
-        facts.entry(owner).or_default().extend(entity_type(declared));
+        facts
+            .entry(owner)
+            .or_default()
+            .extend(entity_type(declared));
         for below in &declared.descendants {
             let owner = format!("entity {below}");
             let group = format!("may be in {}", declared.name());
-            facts.entry(owner).or_default().insert(group, "yes".to_owned());
+            facts
+                .entry(owner)
+                .or_default()
+                .insert(group, "yes".to_owned());
         }
     }
     for declared in schema.actions() {
@@ -52,8 +58,15 @@ fn entity_type(declared: &ValidatorEntityType) -> BTreeMap<String, String> {
 
 fn attributes(what: &str, declared: &Attributes) -> BTreeMap<String, String> {
     let told = declared.iter().map(|(name, attribute)| {
-        let optional = if attribute.is_required { "" } else { ", optional" };
-        (format!("{what} {name}"), format!("{}{optional}", attribute.attr_type))
+        let optional = if attribute.is_required {
+            ""
+        } else {
+            ", optional"
+        };
+        (
+            format!("{what} {name}"),
+            format!("{}{optional}", attribute.attr_type),
+        )
     });
     told.collect()
 }
@@ -67,7 +80,10 @@ fn action(action: &ActionFacts) -> BTreeMap<String, String> {
         parts.insert(format!("principal {principal}"), "may do it".to_owned());
     }
     for resource in &action.resources {
-        parts.insert(format!("resource {resource}"), "may have it done".to_owned());
+        parts.insert(
+            format!("resource {resource}"),
+            "may have it done".to_owned(),
+        );
     }
     for group in &action.ancestors {
         parts.insert(format!("in {}", group.uid()), "yes".to_owned());

@@ -37,10 +37,13 @@ struct Built {
 
 impl Built {
     fn new(files: &[(&str, &str)]) -> Self {
-        let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
+        let files = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
         let files = Files::new(files);
         let snapshot = compile(&files).unwrap_or_else(|faults| panic!("{faults:#?}"));
-        let view = directory::load(&snapshot, &files).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let view =
+            directory::load(&snapshot, &files).unwrap_or_else(|faults| panic!("{faults:#?}"));
         Self { snapshot, view }
     }
 
@@ -78,7 +81,11 @@ fn world(levels: &[i64], docs: &[(usize, bool)], grouped: &[(usize, Option<usize
     let uid = |kind: &str, id: usize| serde_json::json!({"type": kind, "id": id.to_string()});
     let mut all = Vec::new();
     for group in 0..2_usize {
-        let parents = if group == 0 { vec![uid("Group", 1)] } else { Vec::new() };
+        let parents = if group == 0 {
+            vec![uid("Group", 1)]
+        } else {
+            Vec::new()
+        };
         all.push(serde_json::json!({
             "uid": uid("Group", group), "attrs": {"open": group == 0}, "parents": parents,
         }));
@@ -108,7 +115,12 @@ const OWNER: &str = r#"@id("owner") @reason("yours") permit (principal, action =
 fn told(diff: &Diff) -> Vec<String> {
     let changes = diff.policies.iter().map(|change| {
         let from = change.renamed_from.as_deref().unwrap_or_default();
-        format!("{:?} {from}>{} {}", change.change, change.id, change.parts.join(","))
+        format!(
+            "{:?} {from}>{} {}",
+            change.change,
+            change.id,
+            change.parts.join(",")
+        )
     });
     changes.collect()
 }
@@ -149,23 +161,57 @@ fn writing_and_place_are_no_change() {
 fn each_part_is_told_by_its_name() {
     let before = Built::policies(OWNER);
     let cases = [
-        (OWNER.replace("yours", "his"), vec!["Changed >owner annotation @reason"]),
-        (OWNER.replace("@reason(\"yours\")", "@title(\"t\")"), vec!["Changed >owner annotation @reason removed,annotation @title added"]),
-        (OWNER.replace("!resource", "resource"), vec!["Changed >owner condition"]),
-        (OWNER.replace("permit", "forbid"), vec!["Changed >owner effect"]),
-        (OWNER.replace("(principal,", "(principal is User,"), vec!["Changed >owner principal"]),
-        (OWNER.replace("\"read\"", "\"write\""), vec!["Changed >owner action"]),
-        (OWNER.replace("resource)", "resource in Group::\"0\")"), vec!["Changed >owner resource"]),
-        (OWNER.replace("id(\"owner\")", "id(\"mine\")"), vec!["Renamed owner>mine "]),
-        (OWNER.replace("id(\"owner\")", "id(\"mine\")").replace("read", "write"), vec!["Added >mine ", "Removed >owner "]),
-        (format!("{OWNER}\n@id(\"t\") permit (principal == ?principal, action, resource);"), vec!["Added >t "]),
+        (
+            OWNER.replace("yours", "his"),
+            vec!["Changed >owner annotation @reason"],
+        ),
+        (
+            OWNER.replace("@reason(\"yours\")", "@title(\"t\")"),
+            vec!["Changed >owner annotation @reason removed,annotation @title added"],
+        ),
+        (
+            OWNER.replace("!resource", "resource"),
+            vec!["Changed >owner condition"],
+        ),
+        (
+            OWNER.replace("permit", "forbid"),
+            vec!["Changed >owner effect"],
+        ),
+        (
+            OWNER.replace("(principal,", "(principal is User,"),
+            vec!["Changed >owner principal"],
+        ),
+        (
+            OWNER.replace("\"read\"", "\"write\""),
+            vec!["Changed >owner action"],
+        ),
+        (
+            OWNER.replace("resource)", "resource in Group::\"0\")"),
+            vec!["Changed >owner resource"],
+        ),
+        (
+            OWNER.replace("id(\"owner\")", "id(\"mine\")"),
+            vec!["Renamed owner>mine "],
+        ),
+        (
+            OWNER
+                .replace("id(\"owner\")", "id(\"mine\")")
+                .replace("read", "write"),
+            vec!["Added >mine ", "Removed >owner "],
+        ),
+        (
+            format!("{OWNER}\n@id(\"t\") permit (principal == ?principal, action, resource);"),
+            vec!["Added >t "],
+        ),
     ];
     for (text, expected) in cases {
         let after = Built::policies(&text);
         let diff = diff(&before, &after);
         assert_eq!(told(&diff), expected, "{text}");
         let decides = diff.policies.iter().any(|change| change.decides);
-        let is_passing = expected.iter().all(|told| told.contains('@') || told.contains("Renamed"));
+        let is_passing = expected
+            .iter()
+            .all(|told| told.contains('@') || told.contains("Renamed"));
         assert_eq!(decides, !is_passing, "{text}");
     }
 }
@@ -174,7 +220,10 @@ fn each_part_is_told_by_its_name() {
 fn facts_are_told_by_their_names() {
     let text = |name: &str, text: &str| (name.to_owned(), text.to_owned());
     let build = |files: &[(String, String)]| {
-        let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
         Built::new(&files)
     };
     let entities = world(&[3, 5], &[(0, false)], &[]);
@@ -190,19 +239,45 @@ fn facts_are_told_by_their_names() {
     let entities = entities.replace("\"level\":5", "\"level\":6,\"tall\":true");
     let entities = entities.replace("\"level\":3", "\"tall\":false");
     let after = build(&[
-        text("manifest.toml", "name = \"other\"\nerrors = \"cedar\"\nimplicit_types = [\"Robot\"]"),
+        text(
+            "manifest.toml",
+            "name = \"other\"\nerrors = \"cedar\"\nimplicit_types = [\"Robot\"]",
+        ),
         text("s.cedarschema", &schema),
         text("p.cedar", OWNER),
         text("entities/e.json", &entities),
     ]);
     let diff = diff(&before, &after);
     let mut told = String::new();
-    for change in diff.manifest.iter().chain(&diff.schema).chain(&diff.entities) {
+    for change in diff
+        .manifest
+        .iter()
+        .chain(&diff.schema)
+        .chain(&diff.entities)
+    {
         let of = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".to_owned());
         let part = change.part.clone().unwrap_or_default();
-        writeln!(told, "{} | {part} | {} | {}", change.owner, of(&change.before), of(&change.after)).unwrap();
+        writeln!(
+            told,
+            "{} | {part} | {} | {}",
+            change.owner,
+            of(&change.before),
+            of(&change.after)
+        )
+        .unwrap();
     }
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @r#"
+    manifest | errors | deny | cedar
+    manifest | implicit type Robot | - | listed
+    action Action::"admin" | principal Group | may do it | -
+    entity Robot |  | - | (nothing more)
+    entity User | attribute level | Long | Long, optional
+    entity User | attribute tall | - | Bool
+    User::"0" | attribute level | 3 | -
+    User::"0" | attribute tall | - | false
+    User::"1" | attribute level | 5 | 6
+    User::"1" | attribute tall | - | true
+    "#);
 }
 
 #[test]
@@ -223,7 +298,12 @@ fn who_gains_and_loses_is_told_by_the_policy() {
             let first = &group.examples[0];
             format!(
                 "{:?} {} {:?} {} {} {}",
-                key.direction, group.count, key.policies, key.why.words(), first.principal, first.resource
+                key.direction,
+                group.count,
+                key.policies,
+                key.why.words(),
+                first.principal,
+                first.resource
             )
         })
         .collect();
@@ -260,15 +340,20 @@ struct Drawn {
 }
 
 fn policy() -> impl Strategy<Value = Drawn> {
-    (any::<bool>(), 0..4_usize, 0..4_usize, 0..3_usize, 0..CONDITIONS.len()).prop_map(
-        |(permits, principal, action, resource, condition)| Drawn {
+    (
+        any::<bool>(),
+        0..4_usize,
+        0..4_usize,
+        0..3_usize,
+        0..CONDITIONS.len(),
+    )
+        .prop_map(|(permits, principal, action, resource, condition)| Drawn {
             permits,
             principal,
             action,
             resource,
             condition,
-        },
-    )
+        })
 }
 
 type Entities = (Vec<i64>, Vec<(usize, bool)>, Vec<(usize, Option<usize>)>);
@@ -286,7 +371,12 @@ fn build(policies: &BTreeMap<usize, Drawn>, entities: &Entities, manifest: &str)
     for (id, drawn) in policies {
         let effect = if drawn.permits { "permit" } else { "forbid" };
         let principal = ["", " is User", " in Group::\"1\"", " == User::\"0\""][drawn.principal];
-        let action = ["", " == Action::\"read\"", " == Action::\"admin\"", " in [Action::\"write\", Action::\"admin\"]"][drawn.action];
+        let action = [
+            "",
+            " == Action::\"read\"",
+            " == Action::\"admin\"",
+            " in [Action::\"write\", Action::\"admin\"]",
+        ][drawn.action];
         let resource = ["", " in Group::\"0\"", " == Doc::\"1\""][drawn.resource];
         let condition = CONDITIONS[drawn.condition];
         writeln!(
@@ -325,7 +415,9 @@ fn plainly(before: &Built, after: &Built) -> BTreeMap<(Direction, String, String
                     overlay: Arc::from([]),
                 };
                 let allowed = [before, after].map(|built| {
-                    decide(&built.snapshot, &built.view, &query).unwrap().is_allow()
+                    decide(&built.snapshot, &built.view, &query)
+                        .unwrap()
+                        .is_allow()
                 });
                 let direction = match allowed {
                     [false, true] => Direction::Gained,
@@ -333,7 +425,12 @@ fn plainly(before: &Built, after: &Built) -> BTreeMap<(Direction, String, String
                     _ => continue,
                 };
                 let of = ToString::to_string;
-                let key = (direction, of(principal), action.uid.to_string(), of(resource));
+                let key = (
+                    direction,
+                    of(principal),
+                    action.uid.to_string(),
+                    of(resource),
+                );
                 *flips.entry(key).or_default() += 1;
             }
         }
@@ -355,7 +452,7 @@ fn examples(diff: &triples::TriplesDiff) -> BTreeMap<(Direction, String, String,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     /// Only what a change can alter is decided, and nothing is missed. Seen to fail
     /// when entities that lead to those that differ are passed over, when literals
@@ -411,9 +508,18 @@ proptest! {
 fn too_many_triples_are_cut_and_told() {
     let entities = (vec![3; 40], vec![(0, false); 40], Vec::new());
     let before = build(&BTreeMap::new(), &entities, "");
-    let all = Drawn { permits: true, principal: 0, action: 1, resource: 0, condition: 4 };
+    let all = Drawn {
+        permits: true,
+        principal: 0,
+        action: 1,
+        resource: 0,
+        condition: 4,
+    };
     let open = build(&BTreeMap::from([(0, all)]), &entities, "errors = \"cedar\"");
-    let options = Options { triples_max: 100, ..options() };
+    let options = Options {
+        triples_max: 100,
+        ..options()
+    };
     let diff = super::diff(before.world(), open.world(), &[], &options);
     assert_eq!(diff.triples.decided, 100);
     assert!(diff.triples.touched > 3000, "{}", diff.triples.touched);

@@ -17,6 +17,7 @@ use cedar_policy_core::ast::Value;
 use cedar_policy_core::ast::ValueKind;
 use smol_str::SmolStr;
 
+use super::policies::STACK_BYTES;
 use super::policies::says;
 use crate::analysis::world::World;
 use crate::engine::manifest::Manifest;
@@ -44,11 +45,7 @@ pub struct Touched<'a> {
 
 impl<'a> Touched<'a> {
     /// By all that differs; `changed` are the entities that do.
-    pub fn new(
-        before: World<'a>,
-        after: World<'a>,
-        changed: &BTreeSet<Arc<EntityUID>>,
-    ) -> Self {
+    pub fn new(before: World<'a>, after: World<'a>, changed: &BTreeSet<Arc<EntityUID>>) -> Self {
         let entities = if changed.is_empty() {
             HashSet::new()
         } else {
@@ -125,13 +122,20 @@ fn means_the_same(before: &Manifest, after: &Manifest) -> bool {
 }
 
 fn policies<'a>(world: World<'a>) -> impl Iterator<Item = &'a Policy> {
-    world.snapshot.rules().iter().chain(world.view.links().iter())
+    world
+        .snapshot
+        .rules()
+        .iter()
+        .chain(world.view.links().iter())
 }
 
 /// What each policy and link says. By id, which is unique among both.
 fn meanings<'a>(world: World<'a>) -> BTreeMap<&'a SmolStr, (String, &'a Policy)> {
-    let all = policies(world);
-    all.map(|policy| (&policy.info.id, (says(policy), policy))).collect()
+    stacker::grow(STACK_BYTES, || {
+        let all = policies(world);
+        all.map(|policy| (&policy.info.id, (says(policy), policy)))
+            .collect()
+    })
 }
 
 /// The entities that a condition names.
@@ -139,10 +143,12 @@ fn literals(policy: &Policy) -> Vec<Arc<EntityUID>> {
     let Some(condition) = &policy.condition else {
         return Vec::new();
     };
-    let named = condition.subexpressions().filter_map(|part| match part.expr_kind() {
-        ExprKind::Lit(Literal::EntityUID(uid)) => Some(Arc::clone(uid)),
-        _ => None,
-    });
+    let named = condition
+        .subexpressions()
+        .filter_map(|part| match part.expr_kind() {
+            ExprKind::Lit(Literal::EntityUID(uid)) => Some(Arc::clone(uid)),
+            _ => None,
+        });
     named.collect()
 }
 
@@ -231,10 +237,11 @@ impl<'a> Demand<'a> {
     /// Whether an entity fits.
     pub fn holds(&self, uid: &EntityUID) -> bool {
         let above = match self.part {
-            Part::Action => declared(self.world, uid)
+            // Without a schema actions are entities like others.
+            Part::Action if self.world.snapshot.schema().is_some() => declared(self.world, uid)
                 .map(|action| action.ancestors.iter().collect())
                 .unwrap_or_default(),
-            Part::Principal | Part::Resource => ancestors(self.world, uid),
+            Part::Principal | Part::Action | Part::Resource => ancestors(self.world, uid),
         };
         let party = Party::new(Probe::new(uid), &above);
         self.scope.holds(&Parties {

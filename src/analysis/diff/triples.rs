@@ -219,7 +219,8 @@ impl Plan {
 
     fn note(&mut self, made_up: usize, without: &[String], left_out: usize) {
         if made_up > 0 {
-            let message = "are asked with the least context that the schema takes: no test case has one";
+            let message =
+                "are asked with the least context that the schema takes: no test case has one";
             self.notes.push(format!("{made_up} actions {message}"));
         }
         if left_out > 0 {
@@ -230,7 +231,8 @@ impl Plan {
         }
         if !without.is_empty() {
             let without = without.join(", ");
-            self.notes.push(format!("not asked about for want of a context: {without}"));
+            self.notes
+                .push(format!("not asked about for want of a context: {without}"));
         }
     }
 
@@ -257,7 +259,11 @@ impl Plan {
             let uid = self.uids.get(*at as usize);
             uid.is_some_and(|uid| touched.entities.contains(uid))
         };
-        let affected: Vec<u32> = resources.iter().copied().filter(|at| is_affected(at)).collect();
+        let affected: Vec<u32> = resources
+            .iter()
+            .copied()
+            .filter(|at| is_affected(at))
+            .collect();
         let reached: Vec<Vec<u32>> = policies
             .iter()
             .map(|policy| demands.holding(*policy, Part::Resource, &resources, &self.uids))
@@ -297,7 +303,10 @@ impl Plan {
     }
 
     fn block(&mut self, action: usize, principals: Vec<u32>, resources: Vec<u32>) {
-        let contexts = self.asked.get(action).map_or(0, |asked| asked.contexts.len());
+        let contexts = self
+            .asked
+            .get(action)
+            .map_or(0, |asked| asked.contexts.len());
         let count = principals.len() as u64 * resources.len() as u64;
         let count = count.saturating_mul(contexts as u64);
         if count > 0 {
@@ -325,7 +334,9 @@ impl Plan {
             principal: item(&block.principals, rest / resources)?,
             resource: item(&block.resources, rest % resources)?,
             action: &asked.action,
-            circumstances: asked.contexts.get(usize::try_from(within % contexts).ok()?)?,
+            circumstances: asked
+                .contexts
+                .get(usize::try_from(within % contexts).ok()?)?,
         })
     }
 }

@@ -178,9 +178,18 @@ impl<'a> Judge<'a> {
         serde_json::from_str::<IgnoredAny>(line).ok()?;
         let record = Lasting::read(lasting)?;
         let mut uid = |text: &str| self.uids.get_or_make(text, || uid(text));
-        let parties = [uid(record.principal)?, uid(record.action)?, uid(record.resource)?];
+        let parties = [
+            uid(record.principal)?,
+            uid(record.action)?,
+            uid(record.resource)?,
+        ];
         let query = self.candidate.query(&record, &parties)?;
-        let decision = decide(self.candidate.world.snapshot, self.candidate.world.view, &query).ok()?;
+        let decision = decide(
+            self.candidate.world.snapshot,
+            self.candidate.world.view,
+            &query,
+        )
+        .ok()?;
         if let Some(baseline) = &mut self.baseline {
             let query = baseline.query(&record, &parties)?;
             let before = decide(baseline.world.snapshot, baseline.world.view, &query).ok()?;
@@ -210,7 +219,8 @@ impl<'a> Judge<'a> {
         };
         let asked = |side: &Side<'_>| {
             let World { snapshot, view } = side.world;
-            let query = replay::question(snapshot, &record).map_err(|error| left(&record, &error))?;
+            let query =
+                replay::question(snapshot, &record).map_err(|error| left(&record, &error))?;
             let decision = decide(snapshot, view, &query).map_err(|_| LeftOut::Misfit)?;
             Ok((query, decision))
         };
@@ -294,14 +304,14 @@ fn recorded(record: &Json) -> Answer {
 /// the same, written in another way.
 fn is_as_recorded(record: &Lasting<'_>, decision: &Decision) -> bool {
     let is_text = |text: &str, wanted: &str| {
-        let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let text = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
         text == Some(wanted)
     };
     let is_outcome = match decision.cause() {
         None => is_text(record.decision, "allow") && record.cause.is_empty(),
-        Some(cause) => {
-            is_text(record.decision, "deny") && is_text(record.cause, cause.as_str())
-        }
+        Some(cause) => is_text(record.decision, "deny") && is_text(record.cause, cause.as_str()),
     };
     if !is_outcome || !record.errors.is_empty() || !decision.errors.is_empty() {
         return false;

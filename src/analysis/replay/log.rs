@@ -3,6 +3,7 @@
 //! Unlike [`audit::read`](crate::audit::read), which stops at the first thing that
 //! is wrong, what can be read is read, and what cannot is told.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::fs::File;
@@ -10,6 +11,7 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use thiserror::Error;
 
@@ -119,7 +121,9 @@ impl Log {
     /// The files, as they are told to people.
     pub fn names(&self) -> Vec<String> {
         let names = self.segments.iter();
-        names.map(|segment| segment.path.display().to_string()).collect()
+        names
+            .map(|segment| segment.path.display().to_string())
+            .collect()
     }
 
     /// Whether a file goes on where another ended.
@@ -142,25 +146,17 @@ impl Log {
     /// back.
     pub fn read(&self, mut take: impl FnMut(Chunk, u64) -> bool) -> Vec<LogFault> {
         let mut faults = Vec::new();
-        let mut before = 0;
+        let bytes = Rc::new(Cell::new(0));
         for (file, segment) in self.segments.iter().enumerate() {
             let mut lines = Lines::new(file);
-            match open(&segment.path) {
-                Ok(source) => {
-                    let mut bytes = before;
-                    let read = lines.read(source, &mut faults, |chunk| {
-                        bytes += chunk.text.len() as u64;
-                        take(chunk, bytes)
-                    });
-                    match read {
-                        Ok(true) => {}
-                        Ok(false) => return faults,
-                        Err(error) => faults.push(lines.broken(&segment.path, &error)),
-                    }
-                }
+            let read = open(&segment.path, &bytes).and_then(|source| {
+                lines.read(source, &mut faults, |chunk| take(chunk, bytes.get()))
+            });
+            match read {
+                Ok(true) => {}
+                Ok(false) => return faults,
                 Err(error) => faults.push(lines.broken(&segment.path, &error)),
             }
-            before += fs::metadata(&segment.path).map_or(0, |metadata| metadata.len());
         }
         faults
     }
@@ -191,12 +187,30 @@ fn of_directory(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(names.collect())
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn Read>> {
-    let file = File::open(path)?;
+/// Opens a file; `bytes` counts what is read of it from the disk.
+fn open(path: &Path, bytes: &Rc<Cell<u64>>) -> io::Result<Box<dyn Read>> {
+    let file = Counted {
+        file: File::open(path)?,
+        bytes: Rc::clone(bytes),
+    };
     if path.extension().is_some_and(|extension| extension == "zst") {
         Ok(Box::new(zstd::stream::read::Decoder::new(file)?))
     } else {
         Ok(Box::new(file))
+    }
+}
+
+/// A file that counts what is read of it.
+struct Counted {
+    file: File,
+    bytes: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(into)?;
+        self.bytes.set(self.bytes.get() + read as u64);
+        Ok(read)
     }
 }
 
@@ -242,7 +256,9 @@ impl Lines {
         let mut is_skipping = false;
         loop {
             let mut text = std::mem::take(&mut kept);
-            let got = (&mut source).take(CHUNK_BYTES as u64).read_to_end(&mut text);
+            let got = (&mut source)
+                .take(CHUNK_BYTES as u64)
+                .read_to_end(&mut text);
             let is_end = *got.as_ref().unwrap_or(&0) == 0;
             if is_skipping {
                 match text.iter().position(|byte| *byte == b'\n') {
@@ -254,7 +270,10 @@ impl Lines {
                     None => text.clear(),
                 }
             }
-            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let whole = text
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1);
             kept = text.split_off(whole);
             if !text.is_empty() {
                 let chunk = Chunk {

@@ -101,7 +101,10 @@ fn written(change: &PolicyChange) -> String {
         return String::new();
     };
     let lines = lines::compare(&before.text, &after.text);
-    let differing: Vec<_> = lines.iter().filter(|(fate, _)| *fate != Fate::Kept).collect();
+    let differing: Vec<_> = lines
+        .iter()
+        .filter(|(fate, _)| *fate != Fate::Kept)
+        .collect();
     let mut text = String::new();
     for (fate, line) in differing.iter().take(LINES_MAX) {
         let style = if *fate == Fate::Gone { BAD } else { GOOD };
@@ -109,7 +112,12 @@ fn written(change: &PolicyChange) -> String {
         writeln!(text, "      {}", paint(style, &line)).ok();
     }
     if differing.len() > LINES_MAX {
-        writeln!(text, "      (and {} more lines)", differing.len() - LINES_MAX).ok();
+        writeln!(
+            text,
+            "      (and {} more lines)",
+            differing.len() - LINES_MAX
+        )
+        .ok();
     }
     text
 }

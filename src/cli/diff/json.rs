@@ -26,9 +26,7 @@ pub fn side(side: &Side) -> Json {
 pub fn report(told: &Told) -> Json {
     let Told { diff, top, .. } = told;
     let top = *top;
-    let principals = |all: std::collections::BTreeSet<&str>| {
-        json!({"count": all.len(), "principals": all.iter().take(top).collect::<Vec<_>>()})
-    };
+    let principals = |all: std::collections::BTreeSet<&str>| json!({"count": all.len(), "principals": all.iter().take(top).collect::<Vec<_>>()});
     let triples = &diff.triples;
     json!({
         "before": side(&told.before),

@@ -27,12 +27,22 @@ const NAMED_MAX: usize = 10;
 pub fn report(told: &Told) -> String {
     let diff = &told.diff;
     let mut text = format!("### Access: {}\n\n", told.verdict());
-    writeln!(text, "From {} to {}.\n", side(&told.before), side(&told.after)).ok();
+    writeln!(
+        text,
+        "From {} to {}.\n",
+        side(&told.before),
+        side(&told.after)
+    )
+    .ok();
     let named = [("gaining", diff.gaining()), ("losing", diff.losing())];
     for (what, principals) in named.into_iter().filter(|(_, all)| !all.is_empty()) {
         let shown = codes(principals.iter().take(NAMED_MAX).copied());
         let more = principals.len().saturating_sub(NAMED_MAX);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         writeln!(text, "* {what}: {shown}{more}").ok();
     }
     text.push('\n');
@@ -53,8 +63,16 @@ pub fn report(told: &Told) -> String {
     text.push_str(&told.symbolic.markdown(told.top));
     text.push_str(&policies(&diff.policies, told.top));
     for (title, one, changes) in [
-        ("changes of the manifest", "change of the manifest", &diff.manifest),
-        ("changes of the schema", "change of the schema", &diff.schema),
+        (
+            "changes of the manifest",
+            "change of the manifest",
+            &diff.manifest,
+        ),
+        (
+            "changes of the schema",
+            "change of the schema",
+            &diff.schema,
+        ),
         ("changes of entities", "change of entities", &diff.entities),
     ] {
         text.push_str(&facts((one, title), changes, told.top));
@@ -79,11 +97,24 @@ fn decisions(told: &Told) -> String {
         format!("{} on {}", code(&triple.principal), code(&triple.resource))
     });
     rows.extend(self::rows("test cases", &cases.flips, told.top, |case| {
-        format!("{} on {} ({})", code(&case.principal), code(&case.resource), code(&case.name))
+        format!(
+            "{} on {} ({})",
+            code(&case.principal),
+            code(&case.resource),
+            code(&case.name)
+        )
     }));
     let mut text = String::new();
     if !rows.is_empty() {
-        let head = ["", "over", "principals", "action", "by", "decisions", "such as"];
+        let head = [
+            "",
+            "over",
+            "principals",
+            "action",
+            "by",
+            "decisions",
+            "such as",
+        ];
         text.push_str(&table(head, &rows));
     }
     let more = hidden(&triples.flips, told.top) + hidden(&cases.flips, told.top);
@@ -134,13 +165,19 @@ fn rows<E: Ord>(
             over.to_owned(),
             code(&key.principal_type),
             key.action.as_deref().map_or_else(String::new, code),
-            format!("{} {}", codes(key.policies.iter().map(|id| &**id)), key.why.words()),
+            format!(
+                "{} {}",
+                codes(key.policies.iter().map(|id| &**id)),
+                key.why.words()
+            ),
             number.to_string(),
             first.map_or_else(String::new, &example),
         ]
     };
     let sorted = flips.sorted().into_iter().take(top);
-    sorted.map(|(key, group)| row(key, group.count, group.examples.first())).collect()
+    sorted
+        .map(|(key, group)| row(key, group.count, group.examples.first()))
+        .collect()
 }
 
 fn policies(changes: &[PolicyChange], top: usize) -> String {
@@ -154,15 +191,23 @@ fn policies(changes: &[PolicyChange], top: usize) -> String {
             None => code(&change.id),
         };
         let parts: Vec<String> = change.parts.iter().map(|part| code(part)).collect();
-        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+        let parts = if parts.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", parts.join(", "))
+        };
         let (kind, word) = (change.kind.word(), change.change.word());
         writeln!(inner, "**{word}** {kind} {id}{parts}\n").ok();
         let of = |side: &Option<crate::analysis::diff::policies::Text>| {
-            side.as_ref().map(|text| text.text.clone()).unwrap_or_default()
+            side.as_ref()
+                .map(|text| text.text.clone())
+                .unwrap_or_default()
         };
         let (before, after) = (of(&change.before), of(&change.after));
         let lines = lines::compare(&before, &after);
-        let lines = lines.iter().map(|(fate, line)| format!("{}{line}\n", fate.sign()));
+        let lines = lines
+            .iter()
+            .map(|(fate, line)| format!("{}{line}\n", fate.sign()));
         inner.push_str(&block("diff", &lines.collect::<String>()));
         inner.push('\n');
     }

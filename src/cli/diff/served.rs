@@ -49,8 +49,7 @@ pub fn files(
 /// those without an id are called the same.
 async fn policies(server: &ServerAddress) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let channel = connect(server).await?;
-    let mut client =
-        PolicyServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+    let mut client = PolicyServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut texts: BTreeMap<(String, u32, String), String> = BTreeMap::new();
     let mut token = String::new();
     loop {
@@ -76,7 +75,8 @@ async fn policies(server: &ServerAddress) -> Result<BTreeMap<String, Vec<u8>>, F
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for ((file, ..), text) in texts {
         if Role::of(&file) != Some(Role::Policies) {
-            let message = format!("the server told of a policy in `{file}`, which is no policy file");
+            let message =
+                format!("the server told of a policy in `{file}`, which is no policy file");
             return Err(Failure::Failed(Message::new(message, "is it a deodar?")));
         }
         let content = files.entry(file).or_default();

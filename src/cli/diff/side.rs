@@ -53,7 +53,10 @@ impl Origin {
             let address = ServerAddress::from_str(text);
             return address.map(Self::Server).map_err(|error| {
                 let message = format!("`{text}` is {error}");
-                Failure::Usage(Message::new(message, "give its address as `check --server` takes it"))
+                Failure::Usage(Message::new(
+                    message,
+                    "give its address as `check --server` takes it",
+                ))
             });
         }
         if Path::new(text).is_dir() {
@@ -90,9 +93,7 @@ impl Origin {
     pub fn open(&self, config: &Config, other: Option<&Files>) -> Result<Side, Failure> {
         let mut notes = Vec::new();
         let (files, commit) = match self {
-            Self::Directory(path) => {
-                (source::read_all(path, &config.policies.limits)?, None)
-            }
+            Self::Directory(path) => (source::read_all(path, &config.policies.limits)?, None),
             Self::Revision(revision, path) => {
                 let read = of_revision(revision, path.as_deref(), config)?;
                 notes = read.left_out;

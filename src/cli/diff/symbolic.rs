@@ -86,7 +86,8 @@ const VERDICTS: [Verdict; 5] = [
 /// The environments that are not the same on both sides.
 fn differing(comparison: &Comparison) -> Vec<&Compared> {
     let all = comparison.environments.iter();
-    all.filter(|compared| compared.verdict() != Verdict::Equivalent).collect()
+    all.filter(|compared| compared.verdict() != Verdict::Equivalent)
+        .collect()
 }
 
 fn summary(comparison: &Comparison) -> String {
@@ -96,7 +97,11 @@ fn summary(comparison: &Comparison) -> String {
         (count > 0).then(|| format!("{} in {count}", word(verdict).0))
     });
     let counts: Vec<String> = counts.collect();
-    format!("{} of {} environments", counts.join(", "), comparison.environments.len())
+    format!(
+        "{} of {} environments",
+        counts.join(", "),
+        comparison.environments.len()
+    )
 }
 
 /// Whether nothing is gained by any request, as far as both have it.
@@ -118,12 +123,14 @@ fn verdict(comparison: &Comparison) -> &'static str {
 
 fn gains(comparison: &Comparison) -> u64 {
     let all = comparison.environments.iter();
-    all.filter(|compared| matches!(compared.gained, Outcome::Broken(_))).count() as u64
+    all.filter(|compared| matches!(compared.gained, Outcome::Broken(_)))
+        .count() as u64
 }
 
 fn losses(comparison: &Comparison) -> u64 {
     let all = comparison.environments.iter();
-    all.filter(|compared| matches!(compared.lost, Outcome::Broken(_))).count() as u64
+    all.filter(|compared| matches!(compared.lost, Outcome::Broken(_)))
+        .count() as u64
 }
 
 /// What shows each direction: what it is called, and a test case or a reason.
@@ -132,14 +139,16 @@ fn shown(compared: &Compared) -> Vec<(&'static str, Result<String, &str>)> {
         ("gained", &compared.gained, Wanted::Allow),
         ("lost", &compared.lost, Wanted::Deny),
     ];
-    let shown = ways.into_iter().filter_map(|(way, outcome, wanted)| match outcome {
-        Outcome::Holds => None,
-        Outcome::Broken(example) => {
-            let name = format!("{way}: {}", compared.environment);
-            Some((way, Ok(example.test_case(&name, &[], wanted))))
-        }
-        Outcome::Unknown(reason) => Some((way, Err(reason.as_str()))),
-    });
+    let shown = ways
+        .into_iter()
+        .filter_map(|(way, outcome, wanted)| match outcome {
+            Outcome::Holds => None,
+            Outcome::Broken(example) => {
+                let name = format!("{way}: {}", compared.environment);
+                Some((way, Ok(example.test_case(&name, &[], wanted))))
+            }
+            Outcome::Unknown(reason) => Some((way, Err(reason.as_str()))),
+        });
     shown.collect()
 }
 
@@ -163,12 +172,22 @@ impl Symbolic {
             Self::Unasked(why) => return format!("\n{head}: {why}\n"),
             Self::Asked(comparison) => comparison,
         };
-        let mut text = format!("\n{head}: {}; {}\n", verdict(comparison), summary(comparison));
+        let mut text = format!(
+            "\n{head}: {}; {}\n",
+            verdict(comparison),
+            summary(comparison)
+        );
         let differing = differing(comparison);
         for compared in differing.iter().take(top) {
             let (word, style) = word(compared.verdict());
             let environment = compared.environment.to_string();
-            writeln!(text, "  {} {}", paint(style, word), paint(NAME, &environment)).ok();
+            writeln!(
+                text,
+                "  {} {}",
+                paint(style, word),
+                paint(NAME, &environment)
+            )
+            .ok();
             for (way, shown) in shown(compared) {
                 match shown {
                     Ok(case) => {
@@ -186,8 +205,14 @@ impl Symbolic {
             writeln!(text, "  (and {more} more environments: see `--top`)").ok();
         }
         for (environments, told) in [
-            (&comparison.only_before, "only before, so whatever was allowed is lost"),
-            (&comparison.only_after, "only after, so whatever is allowed is gained"),
+            (
+                &comparison.only_before,
+                "only before, so whatever was allowed is lost",
+            ),
+            (
+                &comparison.only_after,
+                "only after, so whatever is allowed is gained",
+            ),
         ] {
             for environment in names(environments).iter().take(top) {
                 writeln!(text, "  {} {told}", paint(NAME, environment)).ok();
@@ -212,8 +237,14 @@ impl Symbolic {
             summary(comparison)
         );
         for (environments, told) in [
-            (&comparison.only_before, "only before, whatever was allowed is lost"),
-            (&comparison.only_after, "only after, whatever is allowed is gained"),
+            (
+                &comparison.only_before,
+                "only before, whatever was allowed is lost",
+            ),
+            (
+                &comparison.only_after,
+                "only after, whatever is allowed is gained",
+            ),
         ] {
             for environment in names(environments).iter().take(top) {
                 writeln!(text, "* {}: {told}", code(environment)).ok();
@@ -226,7 +257,12 @@ impl Symbolic {
         let mut inner = String::new();
         for compared in differing.iter().take(top) {
             let (word, _) = word(compared.verdict());
-            writeln!(inner, "**{word}**: {}\n", code(&compared.environment.to_string())).ok();
+            writeln!(
+                inner,
+                "**{word}**: {}\n",
+                code(&compared.environment.to_string())
+            )
+            .ok();
             for (way, shown) in shown(compared) {
                 match shown {
                     Ok(case) => inner.push_str(&block("yaml", &case)),

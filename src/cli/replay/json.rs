@@ -30,7 +30,9 @@ pub fn numbers(tally: &Tally, top: usize) -> Json {
     let sorted = tally.flips.sorted();
     let hidden = sorted.iter().skip(top).map(|(_, group)| group.count);
     let groups = sorted.iter().take(top);
-    let groups: Vec<Json> = groups.map(|(key, shown)| group(tally, key, shown)).collect();
+    let groups: Vec<Json> = groups
+        .map(|(key, shown)| group(tally, key, shown))
+        .collect();
     let faults = tally.faults.iter().map(|fault| {
         json!({
             "file": tally.files.get(fault.file),

@@ -57,7 +57,12 @@ pub fn tallied(tally: &Tally, top: usize) -> String {
         writeln!(text, "* left out: {} line {line}: {what}", code(file)).ok();
     }
     if tally.faults_more > 0 {
-        writeln!(text, "* and {} more lines that cannot be read", tally.faults_more).ok();
+        writeln!(
+            text,
+            "* and {} more lines that cannot be read",
+            tally.faults_more
+        )
+        .ok();
     }
     text
 }
@@ -71,7 +76,11 @@ fn flips(tally: &Tally, top: usize) -> String {
         [
             name.to_owned(),
             code(&key.principal_type),
-            format!("{} {}", codes(key.policies.iter().map(|id| &**id)), key.why.words()),
+            format!(
+                "{} {}",
+                codes(key.policies.iter().map(|id| &**id)),
+                key.why.words()
+            ),
             count.to_string(),
         ]
     };
@@ -96,11 +105,23 @@ fn flips(tally: &Tally, top: usize) -> String {
                 code(&example.principal),
                 code(&example.action),
                 code(&example.resource),
-                format!("{} → {}", code(&example.before.words()), code(&example.after.words())),
+                format!(
+                    "{} → {}",
+                    code(&example.before.words()),
+                    code(&example.after.words())
+                ),
             ]);
         }
     }
-    let head = ["", "record", "time", "principal", "action", "resource", "answer"];
+    let head = [
+        "",
+        "record",
+        "time",
+        "principal",
+        "action",
+        "resource",
+        "answer",
+    ];
     text.push_str(&details("Examples", &table(head, &examples)));
     text
 }

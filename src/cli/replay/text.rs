@@ -52,15 +52,27 @@ pub fn tallied(tally: &Tally, top: usize) -> String {
 
 fn counts(tally: &Tally) -> String {
     let mut rows = vec![
-        ["decisions".to_owned(), tally.decisions.to_string(), String::new()],
+        [
+            "decisions".to_owned(),
+            tally.decisions.to_string(),
+            String::new(),
+        ],
         ["the same".to_owned(), tally.same.to_string(), String::new()],
     ];
     for (what, count) in &tally.changed {
         let what = format!("same decision, other {what}");
         rows.push([what, count.to_string(), String::new()]);
     }
-    rows.push(["deny → allow".to_owned(), tally.flips.gained.to_string(), String::new()]);
-    rows.push(["allow → deny".to_owned(), tally.flips.lost.to_string(), String::new()]);
+    rows.push([
+        "deny → allow".to_owned(),
+        tally.flips.gained.to_string(),
+        String::new(),
+    ]);
+    rows.push([
+        "allow → deny".to_owned(),
+        tally.flips.lost.to_string(),
+        String::new(),
+    ]);
     for (why, count) in &tally.left_out {
         let why = format!("({})", why.words());
         rows.push(["not decided again".to_owned(), count.to_string(), why]);
@@ -101,12 +113,20 @@ fn flips(tally: &Tally, top: usize) -> String {
                 ]
             })
             .collect();
-        text.push_str(&table("  ", [FAINT, FAINT, PLAIN, PLAIN, PLAIN, FAINT], &rows));
+        text.push_str(&table(
+            "  ",
+            [FAINT, FAINT, PLAIN, PLAIN, PLAIN, FAINT],
+            &rows,
+        ));
     }
     let hidden = sorted.iter().skip(top).map(|(_, group)| group.count);
     let hidden = hidden.sum::<u64>() + tally.flips.left_out;
     if hidden > 0 {
-        writeln!(text, "(and {hidden} more flips in further groups: see `--top`)").ok();
+        writeln!(
+            text,
+            "(and {hidden} more flips in further groups: see `--top`)"
+        )
+        .ok();
     }
     text
 }

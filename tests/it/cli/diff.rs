@@ -3,7 +3,6 @@
 use std::fs;
 use std::process::Command;
 
-use deodar::proto::v1::policy_service_client::PolicyServiceClient;
 use serde_json::Value as Json;
 
 use crate::cli::Place;
@@ -22,7 +21,7 @@ cases:
     action: Action::"read"
     resource: plan
     context: { now: "2025-06-01T12:00:00Z" }
-    expect: allow
+    decision: allow
 "#;
 
 /// Snapshots without commits.
@@ -43,27 +42,41 @@ fn git(place: &Place, arguments: &[&str]) {
         .arg("-C")
         .arg(place.0.path())
         .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
-        .args(["-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false"])
+        .args([
+            "-c",
+            "init.defaultBranch=main",
+            "-c",
+            "commit.gpgsign=false",
+        ])
         .args(arguments)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_SYSTEM", "/dev/null")
         .output()
         .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 /// As people run it: where to find git is all that it needs of the environment.
 fn run(place: &Place, arguments: &[&str]) -> String {
     let path = std::env::var_os("PATH").unwrap();
-    let arguments = [&["diff", "--no-solver", "--now", "2025-06-01T12:00:00Z"], arguments].concat();
+    let arguments = [
+        &["diff", "--no-solver", "--now", "2025-06-01T12:00:00Z"],
+        arguments,
+    ]
+    .concat();
     place.run_with(&arguments, &[("PATH", path.to_str().unwrap())], "")
 }
 
 fn policies() -> String {
-    super::POLICIES
+    let text = super::POLICIES
         .replace("principal.level > 2", "principal.level > 4")
-        .replace("Owners read and write what they own", "Owners do")
-        .replace("when { resource.owner == principal };", "when { resource has owner };")
+        .replace("Owners read and write what they own", "Owners do");
+    let ping = r#"permit (principal == User::"bob", action == Action::"ping", resource);"#;
+    format!("{text}\n@id(\"bob-pings\")\n{ping}\n")
 }
 
 /// A repository with two revisions, and a third one under work.
@@ -88,7 +101,10 @@ fn two_revisions() {
     // Named in another way they are the same.
     let whole = run(&place, &["HEAD~1:policies", "main:policies/"]);
     let verdict = |shown: &str| shown.lines().last().unwrap().to_owned();
-    assert_eq!(verdict(&whole), verdict(&run(&place, &["released", "HEAD"])));
+    assert_eq!(
+        verdict(&whole),
+        verdict(&run(&place, &["released", "HEAD"]))
+    );
     assert_diff!(run(&place, &["HEAD", "HEAD"]), @"");
 }
 
@@ -109,14 +125,24 @@ fn a_comment_for_a_pull_request() {
 #[test]
 fn json() {
     let place = versioned();
-    let shown = run(&place, &["released", "HEAD", "--format", "json", "--fail-on", "lost"]);
-    let json: Json = serde_json::from_str(shown.strip_prefix("exit 6\n--- stdout\n").unwrap()).unwrap();
-    assert_eq!(json["losing"]["principals"], serde_json::json!(["User::\"bob\""]));
+    let shown = run(
+        &place,
+        &["released", "HEAD", "--format", "json", "--fail-on", "lost"],
+    );
+    let json: Json =
+        serde_json::from_str(shown.strip_prefix("exit 6\n--- stdout\n").unwrap()).unwrap();
+    assert_eq!(
+        json["losing"]["principals"],
+        serde_json::json!(["User::\"bob\""])
+    );
     assert_eq!(json["cases"]["lost"], 1);
     let before = &json["before"];
-    assert_eq!((&before["name"], before["commit"].as_str().unwrap().len()), (&"released".into(), 40));
-    assert_eq!(json["policies"]["count"], 2);
-    assert_eq!(json["policies"]["items"][0]["change"], "changed");
+    assert_eq!(
+        (&before["name"], before["commit"].as_str().unwrap().len()),
+        (&"released".into(), 40)
+    );
+    assert_eq!(json["policies"]["count"], 3);
+    assert_eq!(json["policies"]["items"][0]["change"], "added");
     assert_eq!(json["solver"]["asked"], false);
     let gained = run(&place, &["HEAD", "policies", "--fail-on", "gained"]);
     assert!(gained.starts_with("exit 0"), "{gained}");
@@ -141,13 +167,19 @@ fn what_is_no_revision() {
     assert_diff!(run(&Place::new(), &["main"]), @"");
     // Without git.
     let shown = versioned().run_with(&["diff", "main"], &[("PATH", "/nowhere")], "");
-    assert!(shown.starts_with("exit 1") && shown.contains("cannot run `git`"), "{shown}");
+    assert!(
+        shown.starts_with("exit 1") && shown.contains("cannot run `git`"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn a_side_that_does_not_compile() {
     let place = versioned();
-    place.write("policies/worse.cedar", "permit (principal, action resource);\n");
+    place.write(
+        "policies/worse.cedar",
+        "permit (principal, action resource);\n",
+    );
     assert_diff!(run(&place, &["HEAD"]), @"");
 }
 
@@ -158,7 +190,10 @@ fn what_git_has_but_is_no_file_is_told() {
     git(&place, &["add", "."]);
     git(&place, &["commit", "-qm", "three"]);
     let shown = run(&place, &["released", "HEAD"]);
-    assert!(shown.contains("note: `HEAD`: the symbolic link `link.cedar` is not followed"), "{shown}");
+    assert!(
+        shown.contains("note: `HEAD`: the symbolic link `link.cedar` is not followed"),
+        "{shown}"
+    );
 }
 
 /// A name that is Markdown stays a name.
@@ -182,7 +217,10 @@ fn a_test_file_with_a_fault_is_told() {
     let place = versioned();
     fs::write(place.0.path().join("policies/bad.test.yaml"), "cases: [").unwrap();
     let shown = run(&place, &["HEAD"]);
-    assert!(shown.contains("note: `policies`: left out the tests of bad.test.yaml"), "{shown}");
+    assert!(
+        shown.contains("note: `policies`: left out the tests of bad.test.yaml"),
+        "{shown}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,7 +228,6 @@ async fn a_running_server_and_a_directory() {
     let place = versioned();
     let config = crate::support::config(&place.0.path().join("policies"));
     let running = crate::support::Running::start(config).await;
-    let _: PolicyServiceClient<_> = running.policies();
     let address = running.server.grpc.first().unwrap();
     let url = format!("http://{address}");
     let shown = |place: &Place| {
@@ -198,10 +235,19 @@ async fn a_running_server_and_a_directory() {
         shown.replace(&url, "[SERVER]")
     };
     let same = shown(&place);
-    assert!(same.starts_with("exit 0") && same.contains("nothing differs"), "{same}");
-    assert!(same.contains("schema, manifest, entities and links are taken"), "{same}");
+    assert!(
+        same.starts_with("exit 0") && same.contains("nothing differs"),
+        "{same}"
+    );
+    assert!(
+        same.contains("schema, manifest, entities and links are taken"),
+        "{same}"
+    );
     place.write("policies/docs.cedar", super::POLICIES);
     let changed = shown(&place);
-    assert!(changed.contains("changed policy staff-read-by-day  condition"), "{changed}");
+    assert!(
+        changed.contains("changed policy staff-read-by-day  condition"),
+        "{changed}"
+    );
     assert_diff!(run(&place, &[&url, &url]).replace(&url, "[SERVER]"), @"");
 }

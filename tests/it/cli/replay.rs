@@ -29,8 +29,11 @@ fn decision(who: &str, action: &str, what: &str, outcome: &Json) -> EventRecord 
             ("principal", json!({"type": "User", "id": who})),
             ("action", json!({"type": "Action", "id": action})),
             ("resource", json!({"type": "Doc", "id": what})),
-            ("context", json!({"now": {"__extn": {"fn": "datetime", "arg": "2025-06-01"}},
-                "ip": {"__extn": {"fn": "ip", "arg": "10.0.0.1"}}})),
+            (
+                "context",
+                json!({"now": {"__extn": {"fn": "datetime", "arg": "2025-06-01"}},
+                "ip": {"__extn": {"fn": "ip", "arg": "10.0.0.1"}}}),
+            ),
         ],
     );
     event.fields.extend(outcome.as_object().unwrap().clone());
@@ -52,10 +55,30 @@ pub(super) fn recorded(place: &Place) -> PathBuf {
         decision("ann", "write", "plan", &allow(&["owner-reads-and-writes"])),
         decision("bob", "read", "plan", &allow(&["staff-read-by-day"])),
         decision("bob", "write", "plan", &no_permit),
-        decision("bob", "read", "key", &allow(&["staff-read-by-day", "share-key-with-bob"])),
-        decision("eve", "read", "plan", &json!({"decision": "deny", "cause": "unknown_principal"})),
-        decision("ann", "read", "key", &json!({"decision": "allow", "redacted": true})),
-        decision("ann", "read", "key", &json!({"decision": "allow", "entities_count": 2})),
+        decision(
+            "bob",
+            "read",
+            "key",
+            &allow(&["staff-read-by-day", "share-key-with-bob"]),
+        ),
+        decision(
+            "eve",
+            "read",
+            "plan",
+            &json!({"decision": "deny", "cause": "unknown_principal"}),
+        ),
+        decision(
+            "ann",
+            "read",
+            "key",
+            &json!({"decision": "allow", "redacted": true}),
+        ),
+        decision(
+            "ann",
+            "read",
+            "key",
+            &json!({"decision": "allow", "entities_count": 2}),
+        ),
         EventRecord::new("gap", [("records", json!(3))]),
     ];
     for (millis, record) in (THREE..).zip(records) {
@@ -68,14 +91,22 @@ pub(super) fn recorded(place: &Place) -> PathBuf {
 fn segment(directory: &Path) -> PathBuf {
     let files = fs::read_dir(directory).unwrap();
     let mut paths = files.map(|entry| entry.unwrap().path());
-    paths.find(|path| path.extension().is_some_and(|end| end == "ndjson")).unwrap()
+    paths
+        .find(|path| path.extension().is_some_and(|end| end == "ndjson"))
+        .unwrap()
 }
 
 /// The policies with what `bob` had taken away, and something given.
 fn change(place: &Place) {
     let text = super::POLICIES
         .replace("principal.level > 2", "principal.level > 4")
-        .replace("when { resource.owner == principal };", "when { resource has owner };");
+        .replace("@id(\"owner-reads-and-writes\")", "@id(\"owner-reads\")")
+        .replace(
+            "== principal };",
+            "== principal && action == Action::\"read\" };",
+        );
+    let write = r#"permit (principal == User::"bob", action == Action::"write", resource);"#;
+    let text = format!("{text}\n@id(\"bob-writes\")\n{write}\n");
     for (name, text) in [
         ("manifest.toml", "name = \"test\"\n"),
         ("schema.cedarschema", super::SCHEMA),
@@ -100,12 +131,42 @@ fn what_flips_is_told_by_the_policy() {
     recorded(&place);
     change(&place);
     assert_shown!(place.run(&["replay", "audit", "--policies", "other", "--fail-on", "gained"]), @"");
-    assert!(place.run(&["replay", "audit", "--policies", "other", "--fail-on", "lost"]).starts_with("exit 0"));
+    assert!(
+        place
+            .run(&[
+                "replay",
+                "audit",
+                "--policies",
+                "other",
+                "--fail-on",
+                "lost"
+            ])
+            .starts_with("exit 0")
+    );
     assert_shown!(place.run(&["replay", "audit", "--policies", "other", "--format", "markdown"]), @"");
-    let shown = place.run(&["replay", "audit", "--policies", "other", "--format", "json", "--top", "1"]);
+    let shown = place.run(&[
+        "replay",
+        "audit",
+        "--policies",
+        "other",
+        "--format",
+        "json",
+        "--top",
+        "1",
+    ]);
     assert_shown!(shown, @"");
-    let narrowed = place.run(&["replay", "audit", "--policies", "other", "--principal", "User::\"ann\""]);
-    assert!(narrowed.contains("deny → allow       0"), "{narrowed}");
+    let narrowed = place.run(&[
+        "replay",
+        "audit",
+        "--policies",
+        "other",
+        "--principal",
+        "User::\"ann\"",
+    ]);
+    assert!(
+        narrowed.contains("allow → deny                   1"),
+        "{narrowed}"
+    );
 }
 
 #[test]
@@ -116,8 +177,8 @@ fn what_cannot_be_read_is_named_and_left_out() {
     let text = fs::read_to_string(&path).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     lines[2] = lines[2].replace("{\"v\":1,", "{\"v\":2,");
-    lines[3] = lines[3].replace("\"decision\":\"deny\"", "\"decision\":deny");
-    lines.remove(5);
+    lines[4] = lines[4].replace("\"decision\":\"deny\"", "\"decision\":deny");
+    lines.remove(6);
     let torn = format!("{}\n{}", lines.join("\n"), "{\"v\":1,\"seq\":9");
     fs::write(&path, torn).unwrap();
     let shown = place.run(&["replay", "audit"]);
@@ -127,10 +188,20 @@ fn what_cannot_be_read_is_named_and_left_out() {
     fs::remove_file(&path).unwrap();
     fs::write(path.with_extension("ndjson.zst"), &packed).unwrap();
     let whole = place.run(&["replay", "audit"]);
-    assert!(whole.starts_with("exit 0") && whole.contains("the same           6"), "{whole}");
-    fs::write(path.with_extension("ndjson.zst"), &packed[..packed.len() - 9]).unwrap();
+    assert!(
+        whole.starts_with("exit 0") && whole.contains("the same           6"),
+        "{whole}"
+    );
+    fs::write(
+        path.with_extension("ndjson.zst"),
+        &packed[..packed.len() - 9],
+    )
+    .unwrap();
     let torn = place.run(&["replay", "audit"]);
-    assert!(torn.starts_with("exit 1") && torn.contains("cannot be unpacked from here on"), "{torn}");
+    assert!(
+        torn.starts_with("exit 1") && torn.contains("cannot be unpacked from here on"),
+        "{torn}"
+    );
 }
 
 #[test]

@@ -165,10 +165,7 @@ fn machines(results: &Results) -> String {
             results.endurance.as_ref().map(|kept| &kept.machine),
         ),
         ("tools", results.tools.as_ref().map(|kept| &kept.machine)),
-        (
-            "replay",
-            results.replay.as_ref().map(|kept| &kept.machine),
-        ),
+        ("replay", results.replay.as_ref().map(|kept| &kept.machine)),
     ];
     let mut text = String::from(
         "\n## Where this was measured\n\n| section | date | commit | machine | compiler | load average at the end |\n|---|---|---|---|---|---|\n",

@@ -142,8 +142,14 @@ fn questions(snapshot: &Snapshot, view: &View) -> Result<Vec<(Query, Arc<Decisio
     let files = files.map_err(|error| error.to_string())?;
     let mut questions = Vec::new();
     for suite in testing::read(&files, Some(snapshot)).suites {
-        for case in suite.cases.iter().filter(|case| case.question.links.is_empty()) {
-            let asked = case.asked(snapshot, view).map_err(|fault| fault.to_string())?;
+        for case in suite
+            .cases
+            .iter()
+            .filter(|case| case.question.links.is_empty())
+        {
+            let asked = case
+                .asked(snapshot, view)
+                .map_err(|fault| fault.to_string())?;
             let decision = decide(snapshot, view, &asked.query);
             let decision = decision.map_err(|error| error.to_string())?;
             questions.push((asked.query, Arc::new(decision)));
