@@ -168,7 +168,7 @@ pub struct Group<E> {
 /// Flips in groups. What is kept does not depend on the order in which they come.
 #[derive(Debug, Clone)]
 pub struct Groups<E> {
-    groups: BTreeMap<Key, Group<E>>,
+    by_key: BTreeMap<Key, Group<E>>,
     examples_max: usize,
     /// Flips whose groups found no room.
     pub left_out: u64,
@@ -182,7 +182,7 @@ impl<E: Ord> Groups<E> {
     /// None yet. Of each group so many examples are kept.
     pub fn new(examples_max: usize) -> Self {
         Self {
-            groups: BTreeMap::new(),
+            by_key: BTreeMap::new(),
             examples_max,
             left_out: 0,
             gained: 0,
@@ -208,13 +208,13 @@ impl<E: Ord> Groups<E> {
         self.gained += others.gained;
         self.lost += others.lost;
         self.left_out += others.left_out;
-        for (key, group) in others.groups {
+        for (key, group) in others.by_key {
             self.put(key, group);
         }
     }
 
     fn put(&mut self, key: Key, more: Group<E>) {
-        let group = self.groups.entry(key).or_insert_with(|| Group {
+        let group = self.by_key.entry(key).or_insert_with(|| Group {
             count: 0,
             examples: Vec::new(),
         });
@@ -229,15 +229,15 @@ impl<E: Ord> Groups<E> {
         }
         // A group that comes before all but a few of all groups comes before all but
         // a few of those seen so far, so it is never the one to go.
-        while self.groups.len() > GROUPS_MAX {
-            let last = self.groups.pop_last();
+        while self.by_key.len() > GROUPS_MAX {
+            let last = self.by_key.pop_last();
             self.left_out += last.map_or(0, |(_, group)| group.count);
         }
     }
 
     /// Those that gained, then those that lost, the largest first.
     pub fn sorted(&self) -> Vec<(&Key, &Group<E>)> {
-        let mut sorted: Vec<_> = self.groups.iter().collect();
+        let mut sorted: Vec<_> = self.by_key.iter().collect();
         sorted.sort_by(|a, b| {
             let direction = a.0.direction.cmp(&b.0.direction);
             direction.then(b.1.count.cmp(&a.1.count)).then(a.0.cmp(b.0))
@@ -339,10 +339,10 @@ mod tests {
         let one = filled(&mut numbers.iter());
         let mut two = filled(&mut numbers.iter().rev().skip(10_000));
         two.merge(filled(&mut numbers.iter().rev().take(10_000)));
-        assert_eq!(one.groups.len(), GROUPS_MAX);
+        assert_eq!(one.by_key.len(), GROUPS_MAX);
         assert_eq!((one.gained, one.left_out), (30_000, 10_000));
         assert_eq!((two.gained, two.left_out), (30_000, 10_000));
-        for ((key, one), (other, two)) in one.groups.iter().zip(&two.groups) {
+        for ((key, one), (other, two)) in one.by_key.iter().zip(&two.by_key) {
             assert_eq!(
                 (key, one.count, &one.examples),
                 (other, two.count, &two.examples)

@@ -281,7 +281,9 @@ fn contents(
         _ => Err(failed("cat-file", "it has no input or output")),
     };
     // Its input is closed by now, so it ends.
-    child.wait().map_err(|error| failed("cat-file", error))?;
+    child
+        .wait()
+        .map_err(|error| failed("cat-file", error.to_string()))?;
     read
 }
 
@@ -354,8 +356,10 @@ fn output(directory: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
         let said = scope.spawn(|| bounded(stderr, SAID_BYTES_MAX));
         (bounded(stdout, LISTING_BYTES_MAX), said.join())
     });
-    let status = child.wait().map_err(|error| failed(what, error))?;
-    let shown = shown.map_err(|error| failed(what, error))?;
+    let status = child
+        .wait()
+        .map_err(|error| failed(what, error.to_string()))?;
+    let shown = shown.map_err(|error| failed(what, error.to_string()))?;
     if shown.len() as u64 > LISTING_BYTES_MAX {
         let unit = "bytes of names";
         return Err(too_much(".", LISTING_BYTES_MAX, unit, "policies.files_max"));
@@ -378,10 +382,10 @@ fn bounded(pipe: Option<impl Read>, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn failed(what: &str, said: impl ToString) -> GitError {
+fn failed(what: &str, said: impl Into<String>) -> GitError {
     GitError::Failed {
         what: what.to_owned(),
-        said: said.to_string(),
+        said: said.into(),
     }
 }
 

@@ -186,7 +186,7 @@ impl<'a> Item<'a> {
     }
 }
 
-fn items<'a>(world: World<'a>) -> Vec<Item<'a>> {
+fn items(world: World<'_>) -> Vec<Item<'_>> {
     let policies = world.snapshot.rules().iter().map(|policy| {
         let cedar = &policy.cedar;
         let scope = [

@@ -29,6 +29,7 @@ fn of(schema: &Schema) -> Facts {
             .entry(owner)
             .or_default()
             .extend(entity_type(declared));
+        #[expect(clippy::iter_over_hash_type, reason = "what is made of it is in order")]
         for below in &declared.descendants {
             let owner = format!("entity {below}");
             let group = format!("may be in {}", declared.name());

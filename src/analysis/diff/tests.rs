@@ -94,7 +94,8 @@ fn world(levels: &[i64], docs: &[(usize, bool)], grouped: &[(usize, Option<usize
         let mine = grouped.iter().filter(|(who, _)| *who == user);
         let parents: Vec<_> = mine.clone().map(|(who, _)| uid("Group", who % 2)).collect();
         let mut attrs = serde_json::json!({"level": level});
-        if let Some(boss) = mine.filter_map(|(_, boss)| *boss).next() {
+        let mut mine = mine;
+        if let Some(boss) = mine.find_map(|(_, boss)| *boss) {
             attrs["boss"] = serde_json::json!({"__entity": uid("User", boss % levels.len())});
         }
         all.push(serde_json::json!({"uid": uid("User", user), "attrs": attrs, "parents": parents}));

@@ -83,7 +83,9 @@ impl<'a> Touched<'a> {
     /// Whether a context leads to an entity that differs.
     pub fn context(&self, context: &Context) -> bool {
         let mut named = Vec::new();
-        context.values().for_each(|value| uids(value, &mut named));
+        for value in context.values() {
+            uids(value, &mut named);
+        }
         named.iter().any(|uid| self.entities.contains(uid))
     }
 }
@@ -121,7 +123,7 @@ fn means_the_same(before: &Manifest, after: &Manifest) -> bool {
         && types(before) == types(after)
 }
 
-fn policies<'a>(world: World<'a>) -> impl Iterator<Item = &'a Policy> {
+fn policies(world: World<'_>) -> impl Iterator<Item = &Policy> {
     world
         .snapshot
         .rules()
@@ -130,7 +132,7 @@ fn policies<'a>(world: World<'a>) -> impl Iterator<Item = &'a Policy> {
 }
 
 /// What each policy and link says. By id, which is unique among both.
-fn meanings<'a>(world: World<'a>) -> BTreeMap<&'a SmolStr, (String, &'a Policy)> {
+fn meanings(world: World<'_>) -> BTreeMap<&SmolStr, (String, &Policy)> {
     stacker::grow(STACK_BYTES, || {
         let all = policies(world);
         all.map(|policy| (&policy.info.id, (says(policy), policy)))

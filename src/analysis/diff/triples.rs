@@ -244,7 +244,7 @@ impl Plan {
         touched: &Touched<'_>,
         demands: &Demands<'_>,
     ) {
-        let Some((number, asked)) = self.asked.iter().enumerate().last() else {
+        let Some((number, asked)) = self.asked.iter().enumerate().next_back() else {
             return;
         };
         let contexts = asked.contexts.len() as u64;
@@ -420,6 +420,11 @@ fn actions(before: World<'_>, after: World<'_>, cases: &[Case]) -> BTreeSet<Arc<
                 cedar_policy_core::ast::ActionConstraint::In(uids) => {
                     actions.extend(uids.iter().map(Arc::clone));
                 }
+                cedar_policy_core::ast::ActionConstraint::Any => {}
+                #[expect(
+                    unreachable_patterns,
+                    reason = "cedar has a further variant when another crate enables `tolerant-ast`"
+                )]
                 _ => {}
             }
         }

@@ -357,7 +357,7 @@ mod tests {
             is_torn: bool,
         ) {
             let lines: Vec<String> = lengths.iter().map(|length| "a".repeat(*length)).collect();
-            let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let mut text = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>();
             text.push_str(&"b".repeat(rest));
             let (found, faults, is_ok) = read(text.as_bytes(), step, is_torn);
             let numbered: Vec<(u64, String)> = (1..).zip(lines).collect();

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use anstyle::Style;
+use serde_json::Map;
 use serde_json::Value as Json;
 use serde_json::json;
 
@@ -290,17 +291,18 @@ impl Symbolic {
         };
         let differing = differing(comparison);
         let items = differing.iter().take(top).map(|compared| {
-            let mut item = json!({
+            let shown: Map<String, Json> = shown(compared)
+                .into_iter()
+                .map(|(way, shown)| match shown {
+                    Ok(case) => (way.to_owned(), json!({"test_case": case})),
+                    Err(reason) => (way.to_owned(), json!({"unknown": reason})),
+                })
+                .collect();
+            json!({
                 "environment": compared.environment.to_string(),
                 "verdict": word(compared.verdict()).0,
-            });
-            for (way, shown) in shown(compared) {
-                item[way] = match shown {
-                    Ok(case) => json!({"test_case": case}),
-                    Err(reason) => json!({"unknown": reason}),
-                };
-            }
-            item
+                "shown": shown,
+            })
         });
         json!({
             "asked": true,

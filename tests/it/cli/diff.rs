@@ -12,13 +12,15 @@ use crate::cli::replay::recorded;
 const TESTS: &str = r#"
 fixtures:
   principals:
-    bob: User::"bob"
+    bob: 'User::"bob"'
+  actions:
+    read: 'Action::"read"'
   resources:
-    plan: Doc::"plan"
+    plan: 'Doc::"plan"'
 cases:
   - name: staff with a badge read by day
     principal: bob
-    action: Action::"read"
+    action: read
     resource: plan
     context: { now: "2025-06-01T12:00:00Z" }
     decision: allow
