@@ -99,7 +99,37 @@ fn versioned() -> Place {
 #[test]
 fn two_revisions() {
     let place = versioned();
-    assert_diff!(run(&place, &["released", "HEAD"]), @"");
+    assert_diff!(run(&place, &["released", "HEAD"]), @r#"
+    exit 0
+    --- stdout
+    before  released  commit [COMMIT], 4 policies, 5 entities, 1 link
+    after   HEAD      commit [COMMIT], 5 policies, 5 entities, 1 link
+
+    policies
+      added policy bob-pings    docs.cedar:29
+      changed policy owner-reads-and-writes  annotation @title  docs.cedar:2
+          - @title("Owners read and write what they own")
+          + @title("Owners do")
+      changed policy staff-read-by-day  condition  docs.cedar:9
+          -   principal.level > 2 &&
+          +   principal.level > 4 &&
+
+    test cases: 1 decided by both, 0 gained, 1 lost, 0 by other policies
+      lost 1 User Action::"read"  staff-read-by-day no longer permits
+          staff with a badge read by day (docs.test.yaml:10)  User::"bob"  Doc::"plan"  allow: staff-read-by-day → deny: no_permit
+
+    all entities: 12 triples, of which the change can alter 4; 4 decided by both, 2 gained, 1 lost
+      1 actions are asked with the least context that the schema takes: no test case has one
+      gained 2 User Action::"ping"  bob-pings now permits
+          User::"bob"  Doc::"key"   {}  deny: no_permit → allow: bob-pings
+          User::"bob"  Doc::"plan"  {}  deny: no_permit → allow: bob-pings
+      lost 1 User Action::"read"  staff-read-by-day no longer permits
+          User::"bob"  Doc::"plan"  {"now":"2025-06-01T12:00:00Z"}  allow: staff-read-by-day → deny: no_permit
+
+    every request: not looked at, as asked for
+
+    1 principal gains, 1 loses
+    "#);
     // Named in another way they are the same.
     let whole = run(&place, &["HEAD~1:policies", "main:policies/"]);
     let verdict = |shown: &str| shown.lines().last().unwrap().to_owned();
@@ -107,21 +137,112 @@ fn two_revisions() {
         verdict(&whole),
         verdict(&run(&place, &["released", "HEAD"]))
     );
-    assert_diff!(run(&place, &["HEAD", "HEAD"]), @"");
+    assert_diff!(run(&place, &["HEAD", "HEAD"]), @r#"
+    exit 0
+    --- stdout
+    before  HEAD  commit [COMMIT], 5 policies, 5 entities, 1 link
+    after   HEAD  commit [COMMIT], 5 policies, 5 entities, 1 link
+
+    test cases: 1 decided by both, 0 gained, 0 lost, 0 by other policies
+
+    all entities: 12 triples, of which the change can alter 0; 0 decided by both, 0 gained, 0 lost
+      1 actions are asked with the least context that the schema takes: no test case has one
+
+    every request: not looked at, as asked for
+
+    nothing differs
+    "#);
 }
 
 #[test]
 fn a_revision_and_the_work_tree() {
     let place = versioned();
     let shown = run(&place, &["HEAD"]);
-    assert_diff!(shown, @"");
+    assert_diff!(shown, @r#"
+    exit 0
+    --- stdout
+    before  HEAD      commit [COMMIT], 5 policies, 5 entities, 1 link
+    after   policies  5 policies, 5 entities, 0 links
+
+    policies
+      removed link share-key-with-bob    
+
+    test cases: 1 decided by both, 0 gained, 0 lost, 0 by other policies
+
+    all entities: 12 triples, of which the change can alter 1; 1 decided by both, 0 gained, 0 lost
+      1 actions are asked with the least context that the schema takes: no test case has one
+
+    every request: not looked at, as asked for
+
+    nobody gains or loses access
+    "#);
     assert_eq!(run(&place, &["HEAD", "policies"]), shown);
 }
 
 #[test]
 fn a_comment_for_a_pull_request() {
     let place = versioned();
-    assert_diff!(run(&place, &["released", "HEAD", "--format", "markdown"]), @"");
+    assert_diff!(run(&place, &["released", "HEAD", "--format", "markdown"]), @r#"
+    exit 0
+    --- stdout
+    ### Access: 1 principal gains, 1 loses
+
+    From `released` (`[COMMIT]`) to `HEAD` (`[COMMIT]`).
+
+    * gaining: `User::"bob"`
+    * losing: `User::"bob"`
+
+    |  | over | principals | action | by | decisions | such as |
+    | --- | --- | --- | --- | --- | --- | --- |
+    | 🟢 gained | all entities | `User` | `Action::"ping"` | `bob-pings` now permits | 2 | `User::"bob"` on `Doc::"key"` |
+    | 🔴 lost | all entities | `User` | `Action::"read"` | `staff-read-by-day` no longer permits | 1 | `User::"bob"` on `Doc::"plan"` |
+    | 🔴 lost | test cases | `User` | `Action::"read"` | `staff-read-by-day` no longer permits | 1 | `User::"bob"` on `Doc::"plan"` (`staff with a badge read by day`) |
+
+    Decided by both: 1 test case and 4 of 12 triples of entities; the change cannot alter the others.
+
+    * `1 actions are asked with the least context that the schema takes: no test case has one`
+
+    Every request: not looked at, as asked for.
+
+    <details>
+    <summary>3 changes of policies</summary>
+
+    **added** policy `bob-pings`
+
+    ```diff
+    +@id("bob-pings")
+    +permit (principal == User::"bob", action == Action::"ping", resource);
+    ```
+
+    **changed** policy `owner-reads-and-writes`: `annotation @title`
+
+    ```diff
+     @id("owner-reads-and-writes")
+    -@title("Owners read and write what they own")
+    +@title("Owners do")
+     @reason("The document is theirs.")
+     @obligation("log-access, watermark")
+     permit (principal, action, resource)
+     when { resource.owner == principal };
+    ```
+
+    **changed** policy `staff-read-by-day`: `condition`
+
+    ```diff
+     @id("staff-read-by-day")
+     @title("Staff with a badge read")
+     permit (principal in Group::"staff", action == Action::"read", resource)
+     when
+     {
+    -  principal.level > 2 &&
+    +  principal.level > 4 &&
+       principal has badge && context.now < principal.badge.until
+     };
+    ```
+
+
+    </details>
+    "#);
 }
 
 #[test]
@@ -156,17 +277,62 @@ fn recorded_questions_are_decided_by_both() {
     recorded(&place);
     let shown = run(&place, &["released", "HEAD", "--audit", "audit"]);
     let told = shown.split("recorded questions").nth(1).unwrap();
-    assert_diff!(told, @"");
+    assert_diff!(told, @r#"
+      decisions                      8
+      the same                       4
+      same decision, other policies  1
+      deny → allow                   0
+      allow → deny                   1
+      not decided again              1  (a rule of redaction took something out)
+      not decided again              1  (carried entities were only digested)
+      gaps in the log                1  (each tells of decisions that were never recorded)
+    lost 1 User  staff-read-by-day no longer permits
+      record 4  2026-11-22T03:00:00.002Z  User::"bob"  Action::"read"  Doc::"plan"  allow: staff-read-by-day → deny: no_permit
+
+    every request: not looked at, as asked for
+
+    1 principal gains, 1 loses
+    "#);
 }
 
 #[test]
 fn what_is_no_revision() {
     let place = versioned();
-    assert_diff!(run(&place, &["relaesed"]), @"");
-    assert_diff!(run(&place, &["--", "-n"]), @"");
-    assert_diff!(run(&place, &["0123abc"]), @"");
-    assert_diff!(run(&place, &["HEAD:nowhere"]), @"");
-    assert_diff!(run(&Place::new(), &["main"]), @"");
+    assert_diff!(run(&place, &["relaesed"]), @r#"
+    exit 1
+    --- stderr
+    error: there is no revision `relaesed`
+
+    hint: did you mean `released`?
+    "#);
+    assert_diff!(run(&place, &["--", "-n"]), @r#"
+    exit 1
+    --- stderr
+    error: there is no revision `-n`
+
+    hint: see `git log --oneline`; what others pushed comes with `git fetch`, and a shallow clone has only its last commits
+    "#);
+    assert_diff!(run(&place, &["0123abc"]), @r#"
+    exit 1
+    --- stderr
+    error: there is no revision `0123abc`
+
+    hint: see `git log --oneline`; what others pushed comes with `git fetch`, and a shallow clone has only its last commits
+    "#);
+    assert_diff!(run(&place, &["HEAD:nowhere"]), @r#"
+    exit 1
+    --- stderr
+    error: the revision `HEAD` has no directory `nowhere`
+
+    hint: name the directory, from the top of the repository: `HEAD:policies`
+    "#);
+    assert_diff!(run(&Place::new(), &["main"]), @r#"
+    exit 1
+    --- stderr
+    error: `main` is neither a directory nor a revision: `policies` is in no git repository
+
+    hint: run it in a clone of the policies, or give directories instead of revisions
+    "#);
     // Without git.
     let shown = versioned().run_with(&["diff", "main"], &[("PATH", "/nowhere")], "");
     assert!(
@@ -182,7 +348,20 @@ fn a_side_that_does_not_compile() {
         "policies/worse.cedar",
         "permit (principal, action resource);\n",
     );
-    assert_diff!(run(&place, &["HEAD"]), @"");
+    assert_diff!(run(&place, &["HEAD"]), @r#"
+    exit 4
+    --- stderr
+    `policies` does not compile:
+
+      × unexpected token `resource`: expected `!=`, `)`, `,`, `:`, `<`, `<=`, `==`, `>`, `>=`, `in`, or `is`
+       ╭─[worse.cedar:1:27]
+     1 │ permit (principal, action resource);
+       ·                           ────────
+       ╰────
+      help: is something missing here, or just before?
+
+    error: the policy directory has 1 fault
+    "#);
 }
 
 #[test]
@@ -251,5 +430,11 @@ async fn a_running_server_and_a_directory() {
         changed.contains("changed policy staff-read-by-day  condition"),
         "{changed}"
     );
-    assert_diff!(run(&place, &[&url, &url]).replace(&url, "[SERVER]"), @"");
+    assert_diff!(run(&place, &[&url, &url]).replace(&url, "[SERVER]"), @r#"
+    exit 2
+    --- stderr
+    error: two servers cannot be compared: neither tells its schema
+
+    hint: give a directory or a revision for one of them
+    "#);
 }
