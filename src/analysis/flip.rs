@@ -318,7 +318,6 @@ mod tests {
         }
     }
 
-    /// Seen to fail when the groups that came first are kept.
     #[test]
     fn what_is_kept_does_not_depend_on_the_order() {
         let numbers: Vec<u32> = (0..30_000).map(|number| number * 7919 % 30_000).collect();

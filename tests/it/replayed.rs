@@ -182,9 +182,7 @@ fn mutated(line: &str, numbers: &mut Numbers) -> String {
 }
 
 /// Whatever the line, and whatever was judged before, the quick way says what the
-/// plain one says. Seen to fail when what passes is not looked at, when the question
-/// is kept by its parties alone, when a value of the context is kept without its
-/// action, and when a member that is there twice counts once.
+/// plain one says.
 #[test]
 fn the_quick_way_says_what_the_plain_one_says() {
     let folder = tempfile::tempdir().unwrap();

@@ -126,7 +126,6 @@ fn told(diff: &Diff) -> Vec<String> {
     changes.collect()
 }
 
-/// Seen to fail when policies are compared by their text.
 #[test]
 fn writing_and_place_are_no_change() {
     let before = Built::policies(OWNER);
@@ -455,9 +454,7 @@ fn examples(diff: &triples::TriplesDiff) -> BTreeMap<(Direction, String, String,
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
-    /// Only what a change can alter is decided, and nothing is missed. Seen to fail
-    /// when entities that lead to those that differ are passed over, when literals
-    /// of conditions are, and when only the newer of two policies is looked at.
+    /// Only what a change can alter is decided, and nothing is missed.
     #[test]
     fn triples_are_those_of_deciding_everything(
         old in prop::collection::btree_map(0..4_usize, policy(), 0..4),

@@ -219,9 +219,10 @@ impl Plan {
 
     fn note(&mut self, made_up: usize, without: &[String], left_out: usize) {
         if made_up > 0 {
-            let message =
-                "are asked with the least context that the schema takes: no test case has one";
-            self.notes.push(format!("{made_up} actions {message}"));
+            self.notes.push(format!(
+                "actions asked about with the least context that the schema takes, for want of a test \
+                 case: {made_up}"
+            ));
         }
         if left_out > 0 {
             self.notes.push(format!(
@@ -537,7 +538,6 @@ mod tests {
     use super::chosen;
 
     proptest! {
-        /// Seen to fail when the last step is longer than the others.
         #[test]
         fn what_is_chosen_is_spread(all in 1_u64..100_000, turns in 1_u64..2000) {
             let turns = turns.min(all);

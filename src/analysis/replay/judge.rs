@@ -436,7 +436,6 @@ mod tests {
     use super::ENTRY_BYTES;
     use super::Memo;
 
-    /// Seen to fail when only the number of texts is bounded.
     #[test]
     fn what_is_remembered_has_a_limit() {
         let mut memo = Memo::new(10 * (100 + ENTRY_BYTES));

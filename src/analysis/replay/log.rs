@@ -347,8 +347,6 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
 
-        /// Seen to fail when what is behind the last line end of a chunk is lost, and
-        /// when lines of the chunk before are not counted.
         #[test]
         fn every_whole_line_is_given_with_its_number(
             lengths in prop::collection::vec(0_usize..200_000, 0..20),

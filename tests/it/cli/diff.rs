@@ -119,7 +119,7 @@ fn two_revisions() {
           staff with a badge read by day (docs.test.yaml:10)  User::"bob"  Doc::"plan"  allow: staff-read-by-day → deny: no_permit
 
     all entities: 12 triples, of which the change can alter 4; 4 decided by both, 2 gained, 1 lost
-      1 actions are asked with the least context that the schema takes: no test case has one
+      actions asked about with the least context that the schema takes, for want of a test case: 1
       gained 2 User Action::"ping"  bob-pings now permits
           User::"bob"  Doc::"key"   {}  deny: no_permit → allow: bob-pings
           User::"bob"  Doc::"plan"  {}  deny: no_permit → allow: bob-pings
@@ -146,7 +146,7 @@ fn two_revisions() {
     test cases: 1 decided by both, 0 gained, 0 lost, 0 by other policies
 
     all entities: 12 triples, of which the change can alter 0; 0 decided by both, 0 gained, 0 lost
-      1 actions are asked with the least context that the schema takes: no test case has one
+      actions asked about with the least context that the schema takes, for want of a test case: 1
 
     every request: not looked at, as asked for
 
@@ -170,7 +170,7 @@ fn a_revision_and_the_work_tree() {
     test cases: 1 decided by both, 0 gained, 0 lost, 0 by other policies
 
     all entities: 12 triples, of which the change can alter 1; 1 decided by both, 0 gained, 0 lost
-      1 actions are asked with the least context that the schema takes: no test case has one
+      actions asked about with the least context that the schema takes, for want of a test case: 1
 
     every request: not looked at, as asked for
 
@@ -200,7 +200,7 @@ fn a_comment_for_a_pull_request() {
 
     Decided by both: 1 test case and 4 of 12 triples of entities; the change cannot alter the others.
 
-    * `1 actions are asked with the least context that the schema takes: no test case has one`
+    * `actions asked about with the least context that the schema takes, for want of a test case: 1`
 
     Every request: not looked at, as asked for.
 

@@ -176,7 +176,38 @@ fn what_flips_is_told_by_the_policy() {
         gained.starts_with("exit 0") && gained.contains("\"gained\": 0,"),
         "{gained}"
     );
-    assert_shown!(place.run(&["replay", "audit", "--policies", "other", "--format", "markdown"]), @"");
+    assert_shown!(place.run(&["replay", "audit", "--policies", "other", "--format", "markdown"]), @r#"
+    exit 0
+    --- stdout
+    ### Recorded decisions: 1 would be gained, 3 lost
+
+    6 decisions decided again by `other`, on the entities of that repository and those that requests carried; 1 came out the same.
+
+    |  | principals | by | decisions |
+    | --- | --- | --- | --- |
+    | 🟢 gained | `User` | `bob-writes` now permits | 1 |
+    | 🔴 lost | `User` | `owner-reads-and-writes` no longer permits | 1 |
+    | 🔴 lost | `User` | `staff-read-by-day` no longer permits | 1 |
+    | 🔴 lost | `User` | `staff-read-by-day`, `share-key-with-bob` no longer permits | 1 |
+
+    <details>
+    <summary>Examples</summary>
+
+    |  | record | time | principal | action | resource | answer |
+    | --- | --- | --- | --- | --- | --- | --- |
+    | 🟢 gained | 5 | 2026-11-22T03:00:00.003Z | `User::"bob"` | `Action::"write"` | `Doc::"plan"` | `deny: no_permit` → `allow: bob-writes` |
+    | 🔴 lost | 3 | 2026-11-22T03:00:00.001Z | `User::"ann"` | `Action::"write"` | `Doc::"plan"` | `allow: owner-reads-and-writes` → `deny: no_permit` |
+    | 🔴 lost | 4 | 2026-11-22T03:00:00.002Z | `User::"bob"` | `Action::"read"` | `Doc::"plan"` | `allow: staff-read-by-day` → `deny: no_permit` |
+    | 🔴 lost | 6 | 2026-11-22T03:00:00.004Z | `User::"bob"` | `Action::"read"` | `Doc::"key"` | `allow: staff-read-by-day, share-key-with-bob` → `deny: no_permit` |
+
+
+    </details>
+
+    * 1 with the same decision and other policies
+    * 1 not decided again: a rule of redaction took something out
+    * 1 not decided again: carried entities were only digested
+    * 1 gaps, of decisions never recorded
+    "#);
     let shown = place.run(&[
         "replay",
         "audit",
@@ -187,7 +218,75 @@ fn what_flips_is_told_by_the_policy() {
         "--top",
         "1",
     ]);
-    assert_shown!(shown, @"");
+    assert_shown!(shown, @r#"
+    exit 0
+    --- stdout
+    {
+      "policies": {
+        "name": "other",
+        "commit": null,
+        "policy_revision": "[DIGEST]",
+        "directory_revision": "[DIGEST]"
+      },
+      "files": [
+        "audit/00000000000000000001.ndjson"
+      ],
+      "notes": [],
+      "records": 10,
+      "decisions": 8,
+      "replayed": 6,
+      "same": 1,
+      "changed": {
+        "policies": 1
+      },
+      "gained": 1,
+      "lost": 3,
+      "groups": [
+        {
+          "direction": "gained",
+          "principal_type": "User",
+          "policies": [
+            "bob-writes"
+          ],
+          "why": "now_permits",
+          "count": 1,
+          "examples": [
+            {
+              "file": "audit/00000000000000000001.ndjson",
+              "line": 5,
+              "record": 5,
+              "time": "2026-11-22T03:00:00.003Z",
+              "principal": "User::\"bob\"",
+              "action": "Action::\"write\"",
+              "resource": "Doc::\"plan\"",
+              "before": {
+                "allow": false,
+                "cause": "no_permit",
+                "policies": [],
+                "errors": []
+              },
+              "after": {
+                "allow": true,
+                "cause": null,
+                "policies": [
+                  "bob-writes"
+                ],
+                "errors": []
+              }
+            }
+          ]
+        }
+      ],
+      "flips_left_out": 3,
+      "left_out": {
+        "redacted": 1,
+        "digested": 1
+      },
+      "gaps": 1,
+      "faults": [],
+      "faults_left_out": 0
+    }
+    "#);
 }
 
 #[test]
