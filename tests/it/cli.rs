@@ -15,6 +15,8 @@ mod command;
 mod config;
 mod directory;
 mod isolation;
+mod prove;
+mod prove_oracle;
 pub(crate) mod serve;
 mod validate;
 
