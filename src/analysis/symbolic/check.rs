@@ -56,7 +56,7 @@ pub struct Proof<'a> {
 }
 
 impl Proof<'_> {
-    /// The first environment in which it is broken.
+    /// The environments in which it is broken, each with a request that shows it.
     pub fn broken(&self) -> impl Iterator<Item = (&Environment, &Counterexample)> {
         self.outcomes.iter().filter_map(|(environment, outcome)| {
             let Outcome::Broken(example) = outcome else {

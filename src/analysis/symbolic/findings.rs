@@ -251,7 +251,10 @@ impl Search<'_> {
         for (environment, seen) in seen {
             let other = seen.unknown.as_ref().filter(|_| !is_known);
             is_unknown |= other.is_some();
-            let reasons = seen.unknown_failure.iter().chain(other);
+            let failure = seen.unknown_failure.as_ref();
+            let reasons = failure
+                .into_iter()
+                .chain(other.filter(|_| failure != other));
             findings.unknown.extend(
                 reasons
                     .map(|reason| (unit.id().to_owned(), (*environment).clone(), reason.clone())),

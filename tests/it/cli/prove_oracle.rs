@@ -55,7 +55,7 @@ fn options() -> Option<Options> {
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let mut options = Options::new(Program::find(None, &folders).unwrap());
     options.workers = NonZeroUsize::MIN;
-    options.timeout = Duration::from_secs(60);
+    options.timeout = Duration::from_mins(1);
     Some(options)
 }
 
@@ -243,12 +243,20 @@ fn a_comparison_in_a_word() {
         format!("{read} when {{ principal.level > 4 }};"),
     );
     let five = format!("{read} when {{ principal.level == 3 }};");
-    use Verdict::*;
-    assert_eq!(verdict(&three, &four), [LessPermissive, Equivalent]);
-    assert_eq!(verdict(&four, &three), [MorePermissive, Equivalent]);
-    assert_eq!(verdict(&three, &five), [Both, Equivalent]);
+    assert_eq!(
+        verdict(&three, &four),
+        [Verdict::LessPermissive, Verdict::Equivalent]
+    );
+    assert_eq!(
+        verdict(&four, &three),
+        [Verdict::MorePermissive, Verdict::Equivalent]
+    );
+    assert_eq!(verdict(&three, &five), [Verdict::Both, Verdict::Equivalent]);
     let same = format!("{read} when {{ 3 < principal.level }};");
-    assert_eq!(verdict(&three, &same), [Equivalent, Equivalent]);
+    assert_eq!(
+        verdict(&three, &same),
+        [Verdict::Equivalent, Verdict::Equivalent]
+    );
 }
 
 #[test]
