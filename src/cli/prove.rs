@@ -117,6 +117,11 @@ pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
         invariants,
         accepted,
     } = demands_of(&repository, args.filter.as_deref())?;
+    if invariants.is_empty() && args.no_reports {
+        let message = "there is no invariant, and no report is wanted: nothing is left to do";
+        let hint = "write an `invariants.yaml`, or leave out `--no-reports`";
+        return Err(Failure::Failed(Message::new(message, hint)));
+    }
     let side = Side {
         snapshot: &repository.snapshot,
         view: &repository.view,

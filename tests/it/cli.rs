@@ -24,6 +24,8 @@ mod lint;
 mod lint_fix;
 mod lint_rules;
 mod replay;
+mod prove;
+mod prove_oracle;
 pub(crate) mod serve;
 mod test_worth;
 mod validate;

@@ -1,5 +1,5 @@
 //! `cargo xtask peers`: installs outside programs that tests use, at pinned
-//! versions, below `target/peers` and nowhere else.
+//! versions, below `target/peers` and nowhere else; cvc5 has to be there.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -27,7 +27,18 @@ pub(crate) fn run() -> Result<(), String> {
         .ok_or("this program is in no target directory; run it as `cargo xtask peers`")?;
     buf(&places)?;
     python(&places)?;
-    telemetry(&places)
+    telemetry(&places)?;
+    solver()
+}
+
+/// The solver of `deodar prove` is a package of the system, which is not ours to
+/// install.
+fn solver() -> Result<(), String> {
+    let hint = "install it, such as `apt-get install cvc5`";
+    let mut cvc5 = Command::new("cvc5");
+    quietly(cvc5.arg("--version"), hint)?;
+    println!("cvc5: is there");
+    Ok(())
 }
 
 fn buf(places: &Places) -> Result<(), String> {

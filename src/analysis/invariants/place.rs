@@ -20,7 +20,14 @@ impl Source<'_> {
         let start = self.offset(at);
         let rest = self.text.get(start..).unwrap_or_default();
         let line = rest.lines().next().unwrap_or_default().trim_end();
-        Fault::at(self.file, &self.text, (start, line.len()).into(), message)
+        let known = at
+            .span()
+            .byte_len()
+            .and_then(|length| usize::try_from(length).ok());
+        let length = known
+            .filter(|length| (1..=line.len()).contains(length) && line.is_char_boundary(*length))
+            .unwrap_or(line.len());
+        Fault::at(self.file, &self.text, (start, length).into(), message)
     }
 
     /// A fault at a byte range of a scalar's value: at its place in the file where

@@ -134,6 +134,9 @@ fn yaml_fault(source: &Source<'_>, error: &serde_saphyr::Error) -> Fault {
     // The parser ends its message with the place, which a fault has anyway.
     let first = words.lines().next().unwrap_or_default();
     let message = first.strip_prefix("error: ").unwrap_or(first);
+    let message = message.split(" at line ").next().unwrap_or(message);
+    // What its programmer could do about it is nothing for the author of the file.
+    let message = message.split(", set ").next().unwrap_or(message);
     let message = format!("not an invariants file: {message}");
     let fault = match error.location() {
         Some(at) => source.fault(at, message),
@@ -303,6 +306,9 @@ impl Reader<'_> {
         let before = self.faults.len();
         for error in result.validation_errors() {
             self.cedar_fault(text, error, "see the schema");
+        }
+        if self.faults.len() > before {
+            return None;
         }
         // What can match nothing would hold for ever.
         for warning in result.validation_warnings() {

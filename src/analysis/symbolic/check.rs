@@ -56,7 +56,7 @@ pub struct Proof<'a> {
 }
 
 impl Proof<'_> {
-    /// The first environment in which it is broken.
+    /// The environments in which it is broken, each with a request that shows it.
     pub fn broken(&self) -> impl Iterator<Item = (&Environment, &Counterexample)> {
         self.outcomes.iter().filter_map(|(environment, outcome)| {
             let Outcome::Broken(example) = outcome else {
@@ -131,6 +131,8 @@ struct Ground<'a> {
     worst_for_never: Formula,
     worst_for_always: Formula,
     in_force: Formula,
+    simple_worst: Formula,
+    simple_in_force: Formula,
 }
 
 impl<'a> Ground<'a> {
@@ -142,6 +144,8 @@ impl<'a> Ground<'a> {
             worst_for_never: OnceCell::new(),
             worst_for_always: OnceCell::new(),
             in_force: OnceCell::new(),
+            simple_worst: OnceCell::new(),
+            simple_in_force: OnceCell::new(),
         }
     }
 
@@ -187,10 +191,22 @@ impl<'a> Ground<'a> {
         matcher: &ast::Policy,
         links: LinkScope,
     ) -> Result<Outcome, String> {
-        let allowed = self.formula(solver, links, Effect::Permit)?;
         let matched = self.matched(matcher)?;
         let polish = self.polish(matcher, links, Effect::Permit, Demand::Allowed(matcher));
-        Ok(polish.outcome(solver.ask(&disjoint_asserts(allowed, &matched))))
+        // What is denied where failing forbids are skipped is denied where they deny,
+        // and much is shown by that simpler formula.
+        let simple = self.simple(links)?;
+        let answer = solver.ask(&disjoint_asserts(simple, &matched));
+        if let Answer::Unknown(reason) = answer {
+            return Err(reason);
+        }
+        match polish.outcome(answer) {
+            Outcome::Unknown(_) => {
+                let served = self.formula(solver, links, Effect::Permit)?;
+                Ok(polish.outcome(solver.ask(&disjoint_asserts(served, &matched))))
+            }
+            known => Ok(known),
+        }
     }
 
     fn always(
@@ -299,6 +315,19 @@ impl<'a> Ground<'a> {
             let units = self.under(links, against);
             let on_error = self.side.snapshot.manifest().errors;
             self.within.served(solver, &units, on_error)
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+
+    /// What would be allowed if failing forbids were skipped, with the worst links.
+    fn simple(&self, links: LinkScope) -> Result<&CompiledPolicySet, String> {
+        let place = match links {
+            LinkScope::Repository => &self.simple_in_force,
+            LinkScope::Any => &self.simple_worst,
+        };
+        let made = place.get_or_init(|| {
+            let units = self.under(links, Effect::Permit);
+            self.within.set(units.iter().map(|unit| &unit.policy))
         });
         made.as_ref().map_err(Clone::clone)
     }

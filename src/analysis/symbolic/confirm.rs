@@ -83,9 +83,12 @@ impl<'a> Judge<'a> {
         demand: &Demand<'_>,
         example: &Counterexample,
     ) -> Result<(), String> {
-        // Whatever is demanded, the request has to be one that can be asked, and
-        // nothing may fail only because an entity is left out.
+        // Whatever is demanded, policies have to be asked, and nothing may fail only
+        // because an entity is left out.
         let decision = self.decide(example)?;
+        is(is_by_policies(&decision), || {
+            format!("it is {}", made_by(&decision))
+        })?;
         let lost = decision
             .errors
             .iter()
@@ -120,7 +123,9 @@ impl<'a> Judge<'a> {
                     format!("it is {}", made_by(&decision))
                 })?;
                 let there = Judge::new(*other, LinkScope::Repository).decide(example)?;
-                is(!there.is_allow(), || "both allow it".to_owned())
+                is(is_by_policies(&there) && !there.is_allow(), || {
+                    format!("on the other side it is {}", made_by(&there))
+                })
             }
         }
     }
@@ -193,6 +198,12 @@ fn is_for_want(message: &str) -> bool {
 
 fn is(fits: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if fits { Ok(()) } else { Err(otherwise()) }
+}
+
+/// Whether policies were asked: not where somebody is unknown.
+fn is_by_policies(decision: &Decision) -> bool {
+    let denied = [Cause::Forbidden, Cause::ForbidFailed, Cause::NoPermit];
+    decision.cause().is_none_or(|cause| denied.contains(&cause))
 }
 
 /// What made a decision, for people.

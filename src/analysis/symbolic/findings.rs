@@ -1,11 +1,13 @@
 //! What can be said of policies without being asked: which can never apply, which
 //! are overridden or superfluous, which can fail.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use cedar_policy_core::ast;
 use cedar_policy_core::ast::Effect;
+use cedar_policy_symcc::CompiledPolicy;
 use cedar_policy_symcc::CompiledPolicySet;
 use cedar_policy_symcc::disjoint_asserts;
 use cedar_policy_symcc::implies_asserts;
@@ -98,24 +100,29 @@ impl Kind {
     }
 }
 
+/// What is known of one unit. It is enough that one environment shows it: then the
+/// others need not be asked.
+#[derive(Debug, Default)]
+struct Facts {
+    /// Some request is matched.
+    matches: AtomicBool,
+    /// Some request is matched and not forbidden.
+    is_open: AtomicBool,
+    /// Some request is matched by no other of its effect.
+    is_needed: AtomicBool,
+}
+
 /// What one environment shows of one unit.
 #[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four questions, each with yes or no"
-)]
 struct Seen {
-    /// Some request is matched.
-    matches: bool,
-    /// Some request is matched and not forbidden.
-    is_open: bool,
-    /// Some request is matched by no other of its effect; `None` if not asked.
-    is_needed: bool,
     /// Some request makes it fail.
     fails: bool,
     /// A single other one that matches whatever this matches.
     covered_by: Option<String>,
-    unknown: Vec<String>,
+    /// Why it is not known whether it fails.
+    unknown_failure: Option<String>,
+    /// Why something else is not known.
+    unknown: Option<String>,
 }
 
 /// Looks at every policy, link and template. `done` is told after each environment,
@@ -137,8 +144,8 @@ pub fn findings(
     let search = Search {
         side,
         units: &units,
+        facts: all.iter().map(|_| Facts::default()).collect(),
         all: &all,
-        needed: all.iter().map(|_| AtomicBool::new(false)).collect(),
         compiler: Compiler::new(schema)?,
     };
     let environments = Environment::all(schema);
@@ -164,8 +171,8 @@ pub fn findings(
         }
     }
     let mut solver = Solver::new(options);
-    for (unit, seen) in all.iter().zip(by_unit) {
-        search.conclude(&mut solver, unit, &seen, &mut findings);
+    for ((unit, facts), seen) in all.iter().zip(&search.facts).zip(by_unit) {
+        search.conclude(&mut solver, (unit, facts), &seen, &mut findings);
     }
     findings
         .found
@@ -177,8 +184,7 @@ struct Search<'a> {
     side: Side<'a>,
     units: &'a Units,
     all: &'a [&'a Unit],
-    /// Units that are known to be needed somewhere: saves asking elsewhere.
-    needed: Vec<AtomicBool>,
+    facts: Vec<Facts>,
     compiler: Compiler<'a>,
 }
 
@@ -193,40 +199,25 @@ struct Looked {
 impl Search<'_> {
     fn look(&self, solver: &mut Solver, environment: &Environment) -> Looked {
         let within = self.compiler.within(environment);
-        let concerned: Vec<(usize, &Unit)> = self
-            .all
-            .iter()
+        let concerned: Vec<(usize, (&Unit, &Facts))> = (self.all.iter().copied())
+            .zip(&self.facts)
             .enumerate()
-            .filter(|(_, unit)| within.concerns(&unit.policy))
-            .map(|(at, unit)| (at, *unit))
+            .filter(|(_, (unit, _))| within.concerns(&unit.policy))
             .collect();
-        let unforbidden = self.unforbidden(&within);
-        let is_crowded = concerned.len() > COMPARED_MAX;
-        let seen = concerned.iter().map(|(at, unit)| {
-            let mut seen = Seen::default();
-            let looked = look_at(solver, &within, unit, &unforbidden, &mut seen);
-            if let Err(reason) = looked {
-                seen.unknown.push(reason);
-            } else if seen.matches && unit.origin != Origin::Template {
-                let is_needed = is_crowded
-                    || self.is_known_needed(*at)
-                    || self.is_needed(solver, &within, unit, &mut seen);
-                seen.is_needed = is_needed;
-                if is_needed && let Some(known) = self.needed.get(*at) {
-                    known.store(true, Ordering::Relaxed);
-                }
-            }
-            (*at, seen)
-        });
+        let place = Place {
+            units: self.units,
+            unforbidden: self.unforbidden(&within),
+            is_crowded: concerned.len() > COMPARED_MAX,
+            within,
+        };
+        let left_out = place.is_crowded.then_some(concerned.len());
+        let seen = concerned
+            .into_iter()
+            .map(|(at, (unit, facts))| (at, place.look_at(solver, unit, facts)));
         Looked {
             seen: seen.collect(),
-            left_out: is_crowded.then_some(concerned.len()),
+            left_out,
         }
-    }
-
-    fn is_known_needed(&self, at: usize) -> bool {
-        let known = self.needed.get(at);
-        known.is_some_and(|known| known.load(Ordering::Relaxed))
     }
 
     /// The formula of what nothing forbids.
@@ -245,59 +236,32 @@ impl Search<'_> {
         within.set(std::iter::once(&everything).chain(forbids))
     }
 
-    /// Whether some request is matched by no other unit of this effect. A policy is
-    /// compared with policies, a link with policies and links.
-    fn is_needed(
-        &self,
-        solver: &mut Solver,
-        within: &Within<'_>,
-        unit: &Unit,
-        seen: &mut Seen,
-    ) -> bool {
-        let others: Vec<&Unit> = self
-            .units
-            .in_force()
-            .filter(|other| {
-                other.id() != unit.id()
-                    && other.effect() == unit.effect()
-                    && (other.origin == Origin::Static || unit.origin == Origin::Link)
-                    && within.concerns(&other.policy)
-            })
-            .collect();
-        if others.is_empty() {
-            return true;
-        }
-        match is_covered(solver, within, unit, &others) {
-            Ok(None) => true,
-            Ok(Some(by)) => {
-                seen.covered_by = by;
-                false
-            }
-            Err(reason) => {
-                seen.unknown.push(reason);
-                true
-            }
-        }
-    }
-
     /// What all environments together say of a unit.
     fn conclude(
         &self,
         solver: &mut Solver,
-        unit: &Unit,
+        (unit, facts): (&Unit, &Facts),
         seen: &[(&Environment, Seen)],
         findings: &mut Findings,
     ) {
+        let is_open = facts.is_open.load(Ordering::Relaxed) || unit.effect() == Effect::Forbid;
+        let is_needed = facts.is_needed.load(Ordering::Relaxed) || unit.origin == Origin::Template;
+        let is_known = is_open && is_needed && facts.matches.load(Ordering::Relaxed);
+        let mut is_unknown = false;
         for (environment, seen) in seen {
+            let other = seen.unknown.as_ref().filter(|_| !is_known);
+            is_unknown |= other.is_some();
+            let failure = seen.unknown_failure.as_ref();
+            let reasons = failure
+                .into_iter()
+                .chain(other.filter(|_| failure != other));
             findings.unknown.extend(
-                seen.unknown
-                    .iter()
+                reasons
                     .map(|reason| (unit.id().to_owned(), (*environment).clone(), reason.clone())),
             );
         }
         if let Some((environment, _)) = seen.iter().find(|(_, seen)| seen.fails) {
-            let finding = self.failure(solver, unit, environment);
-            match finding {
+            match self.failure(solver, unit, environment) {
                 Ok(finding) => findings.found.extend(finding),
                 Err(reason) => {
                     let unknown = (unit.id().to_owned(), (*environment).clone(), reason);
@@ -305,34 +269,25 @@ impl Search<'_> {
                 }
             }
         }
-        if seen.iter().any(|(_, seen)| !seen.unknown.is_empty()) {
+        if is_unknown || is_known {
             return;
         }
-        let matching: Vec<&Seen> = seen
-            .iter()
-            .map(|(_, seen)| seen)
-            .filter(|seen| seen.matches)
-            .collect();
-        let is_permit = unit.effect() == Effect::Permit;
-        let kind = if matching.is_empty() {
+        let kind = if !facts.matches.load(Ordering::Relaxed) {
             Kind::NeverApplies
-        } else if is_permit && !matching.iter().any(|seen| seen.is_open) {
+        } else if !is_open {
             Kind::Overridden
-        } else if unit.origin != Origin::Template && !matching.iter().any(|seen| seen.is_needed) {
-            Kind::Redundant
         } else {
-            return;
+            Kind::Redundant
         };
-        let mut because_of: Vec<String> = matching
+        let because_of: BTreeSet<&String> = seen
             .iter()
-            .filter_map(|seen| seen.covered_by.clone())
+            .filter_map(|(_, seen)| seen.covered_by.as_ref())
+            .filter(|_| kind == Kind::Redundant)
             .collect();
-        because_of.sort();
-        because_of.dedup();
         findings.found.push(Finding {
             kind,
             unit: unit.clone(),
-            because_of,
+            because_of: because_of.into_iter().cloned().collect(),
             example: None,
         });
     }
@@ -366,51 +321,119 @@ impl Search<'_> {
     }
 }
 
-/// Asks of one policy whether it fails, matches and is not forbidden.
-fn look_at(
-    solver: &mut Solver,
-    within: &Within<'_>,
-    unit: &Unit,
-    unforbidden: &Result<CompiledPolicySet, String>,
-    seen: &mut Seen,
-) -> Result<(), String> {
-    let compiled = within.policy(&unit.policy)?;
-    // A template with open slots fails where any link of it does.
-    if unit.origin != Origin::Link {
-        seen.fails = !solver.is_unsatisfiable(&never_errors_asserts(&compiled))?;
-    }
-    if unit.effect() == Effect::Permit {
-        let unforbidden = unforbidden.as_ref().map_err(Clone::clone)?;
-        let matched = within.policy(&unit.policy)?.into_compiled_policyset();
-        seen.is_open = !solver.is_unsatisfiable(&disjoint_asserts(&matched, unforbidden))?;
-    }
-    seen.matches = seen.is_open || !solver.is_unsatisfiable(&never_matches_asserts(&compiled))?;
-    Ok(())
+/// One environment, with what all units in it are held against.
+struct Place<'a> {
+    units: &'a Units,
+    within: Within<'a>,
+    unforbidden: Result<CompiledPolicySet, String>,
+    is_crowded: bool,
 }
 
-/// Whether others match whatever a unit matches, and which one alone does.
-#[expect(
-    clippy::option_option,
-    reason = "covered or not, then by one or by several"
-)]
-fn is_covered(
-    solver: &mut Solver,
-    within: &Within<'_>,
-    unit: &Unit,
-    others: &[&Unit],
-) -> Result<Option<Option<String>>, String> {
-    let permits: Vec<ast::Policy> = others.iter().map(|other| other.as_permit()).collect();
-    let one = within.policy(&unit.as_permit())?;
-    let together = within.set(&permits)?;
-    let matched = one.clone().into_compiled_policyset();
-    if !solver.is_unsatisfiable(&implies_asserts(&matched, &together))? {
-        return Ok(None);
-    }
-    for (other, permit) in others.iter().zip(&permits) {
-        let other_formula = within.policy(permit)?;
-        if solver.is_unsatisfiable(&matches_implies_asserts(&one, &other_formula))? {
-            return Ok(Some(Some(other.id().to_owned())));
+impl Place<'_> {
+    fn look_at(&self, solver: &mut Solver, unit: &Unit, facts: &Facts) -> Seen {
+        let mut seen = Seen::default();
+        let compiled = match self.within.policy(&unit.as_permit()) {
+            Ok(compiled) => compiled,
+            Err(reason) => {
+                seen.unknown = Some(reason);
+                return seen;
+            }
+        };
+        // A template with open slots fails where any link of it does.
+        if unit.origin != Origin::Link {
+            match solver.is_unsatisfiable(&never_errors_asserts(&compiled)) {
+                Ok(never) => seen.fails = !never,
+                Err(reason) => seen.unknown_failure = Some(reason),
+            }
         }
+        let learnt = self.learn(solver, (unit, &compiled), facts, &mut seen.covered_by);
+        seen.unknown = learnt.err();
+        seen
     }
-    Ok(Some(None))
+
+    /// Adds to what is known of a unit.
+    fn learn(
+        &self,
+        solver: &mut Solver,
+        (unit, compiled): (&Unit, &CompiledPolicy),
+        facts: &Facts,
+        covered_by: &mut Option<String>,
+    ) -> Result<(), String> {
+        let knows = |fact: &AtomicBool| fact.load(Ordering::Relaxed);
+        let note = |fact: &AtomicBool| fact.store(true, Ordering::Relaxed);
+        if unit.effect() == Effect::Permit && !knows(&facts.is_open) {
+            let unforbidden = self.unforbidden.as_ref().map_err(Clone::clone)?;
+            let matched = compiled.clone().into_compiled_policyset();
+            if !solver.is_unsatisfiable(&disjoint_asserts(&matched, unforbidden))? {
+                note(&facts.is_open);
+                note(&facts.matches);
+            }
+        }
+        if unit.origin != Origin::Template && !knows(&facts.is_needed) {
+            let others = self.others(unit);
+            if self.is_needed(solver, compiled, &others)? {
+                note(&facts.is_needed);
+                note(&facts.matches);
+                return Ok(());
+            }
+            if solver.is_unsatisfiable(&never_matches_asserts(compiled))? {
+                return Ok(());
+            }
+            note(&facts.matches);
+            *covered_by = self.alone(solver, compiled, &others)?;
+        } else if !knows(&facts.matches)
+            && !solver.is_unsatisfiable(&never_matches_asserts(compiled))?
+        {
+            note(&facts.matches);
+        }
+        Ok(())
+    }
+
+    /// The others of the effect of a unit, as permits. A policy is compared with
+    /// policies, a link with policies and links.
+    fn others(&self, unit: &Unit) -> Vec<ast::Policy> {
+        if self.is_crowded {
+            return Vec::new();
+        }
+        let others = self.units.in_force().filter(|other| {
+            other.id() != unit.id()
+                && other.effect() == unit.effect()
+                && (other.origin == Origin::Static || unit.origin == Origin::Link)
+                && self.within.concerns(&other.policy)
+        });
+        others.map(Unit::as_permit).collect()
+    }
+
+    /// Whether some request is matched by this and by none of the others.
+    fn is_needed(
+        &self,
+        solver: &mut Solver,
+        compiled: &CompiledPolicy,
+        others: &[ast::Policy],
+    ) -> Result<bool, String> {
+        let never = if others.is_empty() {
+            solver.is_unsatisfiable(&never_matches_asserts(compiled))?
+        } else {
+            let together = self.within.set(others)?;
+            let matched = compiled.clone().into_compiled_policyset();
+            solver.is_unsatisfiable(&implies_asserts(&matched, &together))?
+        };
+        Ok(!never)
+    }
+
+    /// The first of the others that alone matches whatever this matches.
+    fn alone(
+        &self,
+        solver: &mut Solver,
+        compiled: &CompiledPolicy,
+        others: &[ast::Policy],
+    ) -> Result<Option<String>, String> {
+        for other in others {
+            let formula = self.within.policy(other)?;
+            if solver.is_unsatisfiable(&matches_implies_asserts(compiled, &formula))? {
+                return Ok(Some(other.id().to_string()));
+            }
+        }
+        Ok(None)
+    }
 }

@@ -85,24 +85,31 @@ pub(super) fn minimised(
 ) -> Counterexample {
     let mut smallest = example;
     let mut asked = 0;
-    loop {
-        let mut is_smaller = false;
-        // From the back, so that places stay right after something is left out.
-        for part in parts(&smallest).into_iter().rev() {
-            if asked >= ASKED_MAX {
-                return smallest;
+    // Whole entities first: what goes with them need not be tried.
+    for only_whole in [true, false] {
+        loop {
+            let mut is_smaller = false;
+            let tried = parts(&smallest)
+                .into_iter()
+                .filter(|part| !only_whole || matches!(part, Part::Entity(_) | Part::Link(_)));
+            // From the back, so that places stay right after something is left out.
+            for part in tried.collect::<Vec<Part>>().into_iter().rev() {
+                if asked >= ASKED_MAX {
+                    return smallest;
+                }
+                asked += 1;
+                let smaller = without(&smallest, &part);
+                if still_shows(&smaller) {
+                    smallest = smaller;
+                    is_smaller = true;
+                }
             }
-            asked += 1;
-            let smaller = without(&smallest, &part);
-            if still_shows(&smaller) {
-                smallest = smaller;
-                is_smaller = true;
+            if !is_smaller {
+                break;
             }
-        }
-        if !is_smaller {
-            return smallest;
         }
     }
+    smallest
 }
 
 /// Parts in such an order that each stays where it is when those after it go:

@@ -228,6 +228,9 @@ fn start(program: &Program) -> Result<CedarSymCompiler<LocalSolver>, String> {
 
 /// What went wrong, with its causes, in one line that is not too long.
 fn sentence(error: &Error) -> String {
+    if has_ended(error) {
+        return "the solver ended before it answered".to_owned();
+    }
     let mut text = match error {
         Error::SolverError(_) | Error::EncodeError(_) => "the solver failed: ".to_owned(),
         _ => String::new(),
@@ -244,6 +247,20 @@ fn sentence(error: &Error) -> String {
     }
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(300).collect()
+}
+
+/// Whether the process is gone: which of several errors that is depends on when it
+/// went.
+fn has_ended(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if inner.is::<std::io::Error>() || words.contains("process terminated unexpectedly") {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// What the compiler of formulas has already found to be met by nothing.

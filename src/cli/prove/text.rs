@@ -246,7 +246,11 @@ fn summary(outcome: &Outcome<'_>) -> String {
     } else {
         HEAD
     };
-    parts.push(paint(style, &held));
+    parts.push(if proofs.is_empty() {
+        "no invariants".to_owned()
+    } else {
+        paint(style, &held)
+    });
     let environments = count(outcome.environments, "environment", "environments");
     let findings = match &outcome.findings {
         None => "no reports".to_owned(),

@@ -1,0 +1,940 @@
+//! `deodar prove`. What needs cvc5 is skipped without it, and says so.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use crate::cli::Place;
+use crate::cli::assert_shown;
+use crate::peer::missing;
+
+const SCHEMA: &str = "
+entity Group;
+entity User in [Group] { level: Long };
+entity Lock { alarm?: Bool, owner: User } tags Long;
+action unlock, look appliesTo { principal: User, resource: Lock, context: { now: Long } };
+";
+
+const POLICIES: &str = r#"
+@id("staff-unlocks")
+permit (principal in Group::"staff", action == Action::"unlock", resource)
+when { principal.level > 2 };
+
+@id("everybody-looks")
+permit (principal, action == Action::"look", resource);
+
+@id("not-in-alarm")
+forbid (principal, action == Action::"unlock", resource)
+when { resource has alarm && resource.alarm };
+
+@id("grant")
+permit (principal == ?principal, action == Action::"unlock", resource == ?resource)
+when { resource.hasTag("until") && context.now < resource.getTag("until") };
+"#;
+
+const INVARIANTS: &str = r#"description: locks
+invariants:
+  - name: nothing opens in an alarm
+    never: |
+      permit (principal, action == Action::"unlock", resource)
+      when { resource has alarm && resource.alarm };
+  - name: outside of a grant staff of level 3 unlock only
+    never: |
+      permit (principal, action == Action::"unlock", resource)
+      unless { principal in Group::"staff" && principal.level >= 3 }
+      unless { resource.hasTag("until") && context.now < resource.getTag("until") };
+  - name: everybody looks
+    always: |
+      permit (principal, action == Action::"look", resource);
+  - name: staff unlocks in peace
+    always: |
+      permit (principal in Group::"staff", action == Action::"unlock", resource);
+    assume: |
+      principal.level > 2 && !(resource has alarm)
+  - name: nothing fails
+    never_errors: ["*"]
+  - name: nobody is linked in the repository
+    links: repository
+    never: |
+      permit (principal, action == Action::"unlock", resource)
+      unless { principal in Group::"staff" };
+  - name: looking is not unlocking
+    disjoint: [staff-unlocks, everybody-looks]
+  - name: staff unlocks only where unlocking is
+    implies: [staff-unlocks, staff-unlocks]
+    environments:
+      actions: ['Action::"unlock"']
+"#;
+
+/// Where the solver is, as `PATH` has it; `None` when the test is to be skipped.
+pub(crate) fn path_of_solver() -> Option<String> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&path).any(|folder| folder.join("cvc5").is_file());
+    if !is_there {
+        missing("cvc5 is not installed, such as by `apt-get install cvc5`");
+    }
+    is_there.then_some(path)
+}
+
+fn repository(policies: &str, invariants: &str) -> Place {
+    let place = Place(tempfile::tempdir().unwrap());
+    place.write("p/manifest.toml", "name = \"locks\"\n");
+    place.write("p/schema.cedarschema", SCHEMA);
+    place.write("p/locks.cedar", policies);
+    if !invariants.is_empty() {
+        place.write("p/invariants.yaml", invariants);
+    }
+    place
+}
+
+fn prove(place: &Place, path: &str, arguments: &[&str]) -> String {
+    let all: Vec<&str> = ["prove", "p"].iter().chain(arguments).copied().collect();
+    place.run_with(&all, &[("PATH", path)], "")
+}
+
+/// A solver that is a shell script.
+fn script(place: &Place, text: &str) -> String {
+    let path = place.0.path().join("fake-cvc5");
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_holds_takes_one_line() {
+    let Some(path) = path_of_solver() else { return };
+    let place = repository(POLICIES, INVARIANTS);
+    assert_shown!(prove(&place, &path, &[]), @r"
+    exit 0
+    --- stdout
+    8 invariants hold in 2 environments; 0 findings
+    ");
+    assert_shown!(prove(&place, &path, &["--no-reports", "--filter", "*alarm"]), @r"
+    exit 0
+    --- stdout
+    1 invariant holds in 2 environments; no reports
+    ");
+}
+
+#[test]
+fn each_kind_of_invariant_can_be_broken() {
+    let Some(path) = path_of_solver() else { return };
+    let broken = POLICIES
+        .replace("resource.alarm }", "resource.alarm && context.now > 7 }")
+        .replace("principal.level > 2 }", "principal.level + 1 > 2 }")
+        .replace(
+            "Action::\"look\", resource)",
+            "Action::\"look\", resource) when { principal.level != 4 }",
+        )
+        .replace("context.now < resource", "context.now <= resource");
+    let invariants = INVARIANTS
+        .replace(
+            "disjoint: [staff-unlocks, everybody-looks]",
+            "disjoint: [staff-unlocks, grant]",
+        )
+        .replace(
+            "implies: [staff-unlocks, staff-unlocks]",
+            "implies: [staff-unlocks, grant]",
+        )
+        + "  - name: nobody ever looks\n    never_applies: [everybody-looks]\n    because: it is dark\n";
+    let place = repository(&broken, &invariants);
+    let shown = prove(&place, &path, &["--no-reports", "--jobs", "1"]);
+    let heads: Vec<&str> = shown
+        .lines()
+        .filter(|line| !line.starts_with("    ") && !line.is_empty())
+        .collect();
+    assert_shown!(heads.join("\n"), @r#"
+    exit 6
+    --- stdout
+    broken: nothing opens in an alarm invariants.yaml:3
+      in User, Action::"unlock", Lock, such as
+    broken: outside of a grant staff of level 3 unlock only invariants.yaml:7
+      in User, Action::"unlock", Lock, such as
+    broken: everybody looks invariants.yaml:12
+      in User, Action::"look", Lock, such as
+    broken: staff unlocks in peace invariants.yaml:15
+      in User, Action::"unlock", Lock, such as
+    broken: nothing fails invariants.yaml:20
+      in User, Action::"unlock", Lock, such as
+    broken: looking is not unlocking invariants.yaml:27
+      in User, Action::"unlock", Lock, such as
+    broken: staff unlocks only where unlocking is invariants.yaml:29
+      in User, Action::"unlock", Lock, such as
+    broken: nobody ever looks invariants.yaml:33
+      because: it is dark
+      in User, Action::"look", Lock, such as
+    8 invariants broken, 1 invariant holds in 2 environments; no reports
+    "#);
+}
+
+#[test]
+fn a_counterexample_is_a_test_case() {
+    let Some(path) = path_of_solver() else { return };
+    let open = POLICIES.replace("resource has alarm && resource.alarm }", "false }");
+    let place = repository(&open, INVARIANTS);
+    assert_shown!(prove(&place, &path, &["--no-reports", "--filter", "nothing opens*"]), @r#"
+    exit 6
+    --- stdout
+    broken: nothing opens in an alarm invariants.yaml:3
+      in User, Action::"unlock", Lock, such as
+        - name: 'nothing opens in an alarm'
+          # the invariant wants deny, the policies allow
+          # allowed by `linked-grant`
+          principal: 'User::"user"'
+          action: 'Action::"unlock"'
+          resource: 'Lock::"lock"'
+          context: {"now": -1}
+          entities:
+            - uid: 'Lock::"lock"'
+              attrs: {"alarm": true, "owner": {"__entity": {"type": "User", "id": "user-2"}}}
+              tags: {"until": 1}
+            - uid: 'User::"user"'
+              attrs: {"level": -1}
+          links:
+            - id: 'linked-grant'
+              template: 'grant'
+              principal: 'User::"user"'
+              resource: 'Lock::"lock"'
+          decision: deny
+
+    1 invariant broken, 0 invariants hold in 2 environments; no reports
+    "#);
+}
+
+#[test]
+fn links_that_there_can_be_count_unless_the_repository_is_meant() {
+    let Some(path) = path_of_solver() else { return };
+    let invariants = r#"invariants:
+  - name: only staff unlocks
+    never: |
+      permit (principal, action == Action::"unlock", resource)
+      unless { principal in Group::"staff" };
+"#;
+    let place = repository(POLICIES, invariants);
+    assert_shown!(prove(&place, &path, &["--no-reports"]), @r#"
+    exit 6
+    --- stdout
+    broken: only staff unlocks invariants.yaml:2
+      in User, Action::"unlock", Lock, such as
+        - name: 'only staff unlocks'
+          # the invariant wants deny, the policies allow
+          # allowed by `linked-grant`
+          principal: 'User::"user"'
+          action: 'Action::"unlock"'
+          resource: 'Lock::"lock"'
+          context: {"now": -1}
+          entities:
+            - uid: 'Lock::"lock"'
+              attrs: {"owner": {"__entity": {"type": "User", "id": "user-2"}}}
+              tags: {"until": 1}
+            - uid: 'User::"user"'
+              attrs: {"level": 0}
+          links:
+            - id: 'linked-grant'
+              template: 'grant'
+              principal: 'User::"user"'
+              resource: 'Lock::"lock"'
+          decision: deny
+
+    1 invariant broken, 0 invariants hold in 2 environments; no reports
+    "#);
+    let here = invariants.replace("    never:", "    links: repository\n    never:");
+    place.write("p/invariants.yaml", &here);
+    assert_shown!(prove(&place, &path, &["--no-reports"]), @r"
+    exit 0
+    --- stdout
+    1 invariant holds in 2 environments; no reports
+    ");
+}
+
+#[test]
+fn a_forbid_that_fails_denies_which_cedar_does_not_know() {
+    let Some(path) = path_of_solver() else { return };
+    let failing = r#"
+@id("staff") permit (principal, action, resource);
+@id("limit") forbid (principal, action, resource) when { principal.level + 1 < 0 };
+"#;
+    let invariants = r"invariants:
+  - name: everybody who is not negative
+    always: |
+      permit (principal, action, resource) when { principal.level >= 0 };
+  - name: nobody at the limit
+    never: |
+      permit (principal, action, resource) when { principal.level == 9223372036854775807 };
+";
+    let place = repository(failing, invariants);
+    let denies = prove(&place, &path, &["--no-reports"]);
+    assert_shown!(denies, @r#"
+    exit 6
+    --- stdout
+    broken: everybody who is not negative invariants.yaml:2
+      in User, Action::"look", Lock and 1 other, such as
+        - name: 'everybody who is not negative'
+          # the invariant wants allow, the policies deny
+          # denied, because `limit` fails to evaluate
+          principal: 'User::"user"'
+          action: 'Action::"look"'
+          resource: 'Lock::"lock"'
+          context: {"now": 0}
+          entities:
+            - uid: 'Lock::"lock"'
+              attrs: {"owner": {"__entity": {"type": "User", "id": "user"}}}
+            - uid: 'User::"user"'
+              attrs: {"level": 9223372036854775807}
+          decision: allow
+
+    1 invariant broken, 1 invariant holds in 2 environments; no reports
+    "#);
+    // As Cedar's own `Authorizer` does it, it is the other way round.
+    place.write("p/manifest.toml", "name = \"locks\"\nerrors = \"cedar\"\n");
+    let skips = prove(&place, &path, &["--no-reports"]);
+    let heads: Vec<&str> = skips
+        .lines()
+        .filter(|line| line.starts_with("broken"))
+        .collect();
+    assert_shown!(heads.join("\n"), @"broken: nobody at the limit invariants.yaml:5");
+}
+
+#[test]
+fn reports_find_what_is_dead_overridden_superfluous_and_failing() {
+    let Some(path) = path_of_solver() else { return };
+    let bad = r#"
+@id("dead")
+permit (principal, action, resource) when { principal.level > 2 && principal.level < 1 };
+
+@id("overridden")
+permit (principal in Group::"guests", action == Action::"unlock", resource);
+
+@id("guests-do-not-unlock")
+forbid (principal in Group::"guests", action == Action::"unlock", resource);
+
+@id("narrow")
+permit (principal, action == Action::"look", resource) when { context.now > 5 };
+
+@id("wide")
+permit (principal, action == Action::"look", resource) when { context.now > 3 };
+
+@id("failing")
+permit (principal, action == Action::"unlock", resource) when { context.now + 1 > principal.level };
+
+@id("dead-template")
+permit (principal == ?principal, action == Action::"look", resource)
+when { principal.level != principal.level };
+"#;
+    let place = repository(bad, "");
+    assert_shown!(prove(&place, &path, &["--jobs", "1"]), @r#"
+    exit 0
+    --- stdout
+    found: policy dead can never apply locks.cedar:2
+      hint: its conditions contradict each other or its scope; mend or remove it
+
+    found: template dead-template can never apply locks.cedar:20
+      hint: its conditions contradict each other or its scope; mend or remove it
+
+    found: policy overridden permits nothing: all that it matches is forbidden locks.cedar:5
+      hint: let the forbids spare it, or remove it
+
+    found: policy narrow changes nothing: all that it matches is matched by others locks.cedar:11
+      by `wide`
+      hint: remove it, or narrow the others if it was meant to add something
+
+    found: policy failing can fail to evaluate locks.cedar:17
+      hint: test with `has` or `hasTag` first, and keep numbers within bounds; a forbid that fails denies
+        - name: 'failing fails'
+          # `failing` fails to evaluate
+          # denied: no policy permits it
+          principal: 'User::"user"'
+          action: 'Action::"unlock"'
+          resource: 'Lock::"lock"'
+          context: {"now": 9223372036854775807}
+          entities:
+            - uid: 'Lock::"lock"'
+              attrs: {"owner": {"__entity": {"type": "User", "id": "user"}}}
+            - uid: 'User::"user"'
+              attrs: {"level": 0}
+          decision: deny
+          errors: []
+
+    no invariants in 2 environments; 5 findings
+    "#);
+    assert!(prove(&place, &path, &["--deny-findings"]).starts_with("exit 6\n"));
+    place.write("p/invariants.yaml", "invariants:\n  - name: look\n    never_errors: [wide]\naccept:\n  - finding: redundant\n    policies: [narrow, wide]\n    because: it is clearer\n");
+    let accepted = prove(&place, &path, &["--jobs", "1"]);
+    let tail: Vec<&str> = accepted
+        .lines()
+        .filter(|line| line.contains("accepted"))
+        .collect();
+    assert_shown!(tail.join("\n"), @r"
+    accepted in vain: that wide changes nothing: all that it matches is matched by others was not found invariants.yaml:5
+    1 invariant holds in 2 environments; 4 findings, 1 accepted
+    ");
+}
+
+#[test]
+fn json_and_github() {
+    let Some(path) = path_of_solver() else { return };
+    let open = POLICIES.replace("resource has alarm && resource.alarm }", "false }");
+    let place = repository(&open, INVARIANTS);
+    let arguments = ["--no-reports", "--filter", "nothing opens*"];
+    let json = |format: &'static str| {
+        prove(
+            &place,
+            &path,
+            &[&arguments[..], &["--format", format]].concat(),
+        )
+    };
+    assert_shown!(json("json"), @r#"
+    exit 6
+    --- stdout
+    {
+      "environments": 2,
+      "invariants": [
+        {
+          "name": "nothing opens in an alarm",
+          "file": "invariants.yaml",
+          "line": 3,
+          "claim": "never",
+          "links": "any",
+          "because": null,
+          "result": "broken",
+          "environments": 1,
+          "counterexamples": [
+            {
+              "environment": {
+                "principal": "User",
+                "action": "Action::\"unlock\"",
+                "resource": "Lock"
+              },
+              "wanted": "deny",
+              "notes": [
+                "allowed by `linked-grant`"
+              ],
+              "case": {
+                "principal": "User::\"user\"",
+                "action": "Action::\"unlock\"",
+                "resource": "Lock::\"lock\"",
+                "context": {
+                  "now": -1
+                },
+                "entities": [
+                  {
+                    "uid": "Lock::\"lock\"",
+                    "parents": [],
+                    "attrs": {
+                      "alarm": true,
+                      "owner": {
+                        "__entity": {
+                          "type": "User",
+                          "id": "user-2"
+                        }
+                      }
+                    },
+                    "tags": {
+                      "until": 1
+                    }
+                  },
+                  {
+                    "uid": "User::\"user\"",
+                    "parents": [],
+                    "attrs": {
+                      "level": -1
+                    },
+                    "tags": {}
+                  }
+                ],
+                "links": [
+                  {
+                    "template": "grant",
+                    "id": "linked-grant",
+                    "principal": "User::\"user\"",
+                    "resource": "Lock::\"lock\""
+                  }
+                ]
+              }
+            }
+          ],
+          "unknown": []
+        }
+      ],
+      "findings": null,
+      "unknown": null,
+      "left_out": null,
+      "accepted": 0,
+      "accepted_in_vain": []
+    }
+    "#);
+    assert_shown!(json("github"), @r#"
+    exit 6
+    --- stdout
+    ::error file=invariants.yaml,line=3::broken: nothing opens in an alarm in User, Action::"unlock", Lock%0A- name: 'nothing opens in an alarm'%0A  # the invariant wants deny, the policies allow%0A  # allowed by `linked-grant`%0A  principal: 'User::"user"'%0A  action: 'Action::"unlock"'%0A  resource: 'Lock::"lock"'%0A  context: {"now": -1}%0A  entities:%0A    - uid: 'Lock::"lock"'%0A      attrs: {"alarm": true, "owner": {"__entity": {"type": "User", "id": "user-2"}}}%0A      tags: {"until": 1}%0A    - uid: 'User::"user"'%0A      attrs: {"level": -1}%0A  links:%0A    - id: 'linked-grant'%0A      template: 'grant'%0A      principal: 'User::"user"'%0A      resource: 'Lock::"lock"'%0A  decision: deny%0A
+    1 invariant broken, 0 invariants hold in 2 environments; no reports
+    "#);
+}
+
+#[test]
+fn without_a_solver_it_says_how_to_get_one() {
+    let place = repository(POLICIES, INVARIANTS);
+    assert_shown!(prove(&place, "/nowhere", &[]), @r"
+    exit 7
+    --- stderr
+    error: the solver `cvc5` is not installed
+
+    hint: install it, such as `apt-get install cvc5`, or get it from https://cvc5.github.io and set `CVC5` to its path
+    ");
+    let variables = [("CVC5", "/nowhere/cvc5"), ("PATH", "/nowhere")];
+    assert_shown!(place.run_with(&["prove", "p"], &variables, ""), @r"
+    exit 7
+    --- stderr
+    error: `CVC5` is `/nowhere/cvc5`, which is not a program
+
+    hint: set `CVC5` to the path of the program, or unset it to look in `PATH`
+    ");
+}
+
+#[test]
+fn a_solver_that_is_none_leaves_things_unknown() {
+    let place = repository(POLICIES, INVARIANTS);
+    let run = |text: &str| {
+        let solver = script(&place, text);
+        let variables = [("CVC5", solver.as_str()), ("PATH", "/usr/bin:/bin")];
+        let arguments = [
+            "prove",
+            "p",
+            "--no-reports",
+            "--jobs",
+            "1",
+            "--timeout",
+            "200ms",
+            "--filter",
+            "nothing opens*",
+        ];
+        place.run_with(&arguments, &variables, "")
+    };
+    assert_shown!(run("exec sleep 60"), @r#"
+    exit 7
+    --- stdout
+    unknown: nothing opens in an alarm invariants.yaml:3
+      the solver gave no answer in 0.2 s
+      in User, Action::"unlock", Lock
+
+    1 unknown, 0 invariants hold in 2 environments; no reports
+    "#);
+    assert_shown!(run("read line; exit 3"), @r#"
+    exit 7
+    --- stdout
+    unknown: nothing opens in an alarm invariants.yaml:3
+      the solver ended before it answered
+      in User, Action::"unlock", Lock
+
+    1 unknown, 0 invariants hold in 2 environments; no reports
+    "#);
+    assert_shown!(run("echo hello; exec cat >/dev/null"), @r#"
+    exit 7
+    --- stdout
+    unknown: nothing opens in an alarm invariants.yaml:3
+      the solver failed: unrecognized solver output: hello
+      in User, Action::"unlock", Lock
+
+    1 unknown, 0 invariants hold in 2 environments; no reports
+    "#);
+    assert_shown!(run("exec cat"), @r#"
+    exit 7
+    --- stdout
+    unknown: nothing opens in an alarm invariants.yaml:3
+      the solver failed: unrecognized solver output: (reset)
+      in User, Action::"unlock", Lock
+
+    1 unknown, 0 invariants hold in 2 environments; no reports
+    "#);
+    assert_shown!(run("echo sat; echo '('; echo rubbish; echo ')'; exec cat >/dev/null"), @r#"
+    exit 7
+    --- stdout
+    unknown: nothing opens in an alarm invariants.yaml:3
+      failed to decode model: Model of an unexpected form returned by the solver
+      in User, Action::"unlock", Lock
+
+    1 unknown, 0 invariants hold in 2 environments; no reports
+    "#);
+}
+
+#[test]
+fn a_solver_that_lies_raises_no_alarm() {
+    let place = repository(POLICIES, INVARIANTS);
+    // A model without anything in it: it exists, but it breaks nothing.
+    let solver = script(&place, "echo sat; echo '('; echo ')'; exec cat >/dev/null");
+    let variables = [("CVC5", solver.as_str()), ("PATH", "/usr/bin:/bin")];
+    let arguments = [
+        "prove",
+        "p",
+        "--no-reports",
+        "--jobs",
+        "1",
+        "--timeout",
+        "5s",
+        "--filter",
+        "nothing opens*",
+    ];
+    let shown = place.run_with(&arguments, &variables, "");
+    assert!(shown.starts_with("exit 7\n"), "{shown}");
+    assert!(!shown.contains("broken"), "{shown}");
+}
+
+#[test]
+fn reports_with_a_broken_solver_say_what_is_not_known() {
+    let place = repository(POLICIES, "");
+    let solver = script(&place, "read line; exit 3");
+    let variables = [("CVC5", solver.as_str()), ("PATH", "/usr/bin:/bin")];
+    let shown = place.run_with(&["prove", "p", "--jobs", "1"], &variables, "");
+    assert_shown!(shown, @r#"
+    exit 7
+    --- stdout
+    unknown: the solver ended before it answered
+      of `not-in-alarm` in User, Action::"unlock", Lock; `staff-unlocks` in User, Action::"unlock", Lock; `grant` in User, Action::"unlock", Lock
+
+    no invariants in 2 environments; 0 findings, 3 unknown
+    "#);
+}
+
+#[test]
+fn faults_of_invariants_files_have_their_place() {
+    let place = repository(POLICIES, "");
+    let with = |text: &str| {
+        place.write("p/invariants.yaml", text);
+        prove(&place, "/nowhere", &[])
+    };
+    let all = [
+        "invariants: [\n",
+        "invariants: []\n",
+        "invariants:\n  - name: a\n    never: x\n    never: y\n",
+        "invariants:\n  - name: a\n    nevr: x\n",
+        "invariants:\n  - name: a\n    never_errors: [grnt]\n",
+        "invariants:\n  - name: a\n  - name: b\n    never_errors: [grant]\n    disjoint: [grant, grant]\n",
+        "invariants:\n  - name: a\n    never: |\n      permit (principal, action, resource)\n      when { principal.colour == 1 };\n",
+        "invariants:\n  - name: a\n    never: |\n      permit (principal, action,\n        resource) wen { true };\n",
+        "invariants:\n  - name: a\n    never: 'permit (principal, action == Action::\"fly\", resource);'\n",
+        "invariants:\n  - name: a\n    never: |\n      permit (principal, action, resource) when { false };\n",
+        "invariants:\n  - name: a\n    always: |\n      permit (principal, action, resource);\n    assume: principal.level > \"x\"\n",
+        "invariants:\n  - name: a\n    never_errors: [grant]\n    assume: 'true'\n    links: any\n    environments: {principals: [Usr], actions: ['Action::\"fly\"']}\n",
+        "invariants:\n  - name: a\n    never_errors: [grant]\n  - name: a\n    never_errors: [grant]\n",
+        "invariants:\n  - name: a\n    implies: [grant]\n",
+    ];
+    let shown: Vec<String> = all.iter().map(|text| with(text)).collect();
+    assert_shown!(shown.join("\n"), @r#"
+    exit 4
+    --- stderr
+      × not an invariants file: unclosed bracket '['
+       ╭─[invariants.yaml:1:13]
+     1 │ invariants: [
+       ·             ─
+       ╰────
+      help: see docs/invariants-file.schema.json; an invariant has a `name` and what is claimed, such as `never: |`
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × there is no invariant
+       ╭─[invariants.yaml:1:13]
+     1 │ invariants: []
+       ·             ─
+       ╰────
+      help: write at least one, or remove the file
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × not an invariants file: duplicate mapping key: never
+       ╭─[invariants.yaml:4:5]
+     3 │     never: x
+     4 │     never: y
+       ·     ─────
+       ╰────
+      help: see docs/invariants-file.schema.json; an invariant has a `name` and what is claimed, such as `never: |`
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × not an invariants file: unknown field `nevr`, expected one of name, because, never, always, never_errors, never_applies, implies, disjoint, assume, links, environments
+       ╭─[invariants.yaml:3:5]
+     2 │   - name: a
+     3 │     nevr: x
+       ·     ────
+       ╰────
+      help: see docs/invariants-file.schema.json; an invariant has a `name` and what is claimed, such as `never: |`
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × there is no policy, template or link `grnt`
+       ╭─[invariants.yaml:3:20]
+     2 │   - name: a
+     3 │     never_errors: [grnt]
+       ·                    ────
+       ╰────
+      help: write its `@id`, or `*` for all of them
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × an invariant claims one thing, this one 0
+       ╭─[invariants.yaml:2:11]
+     1 │ invariants:
+     2 │   - name: a
+       ·           ─
+     3 │   - name: b
+       ╰────
+      help: write one of `never`, `always`, `never_errors`, `never_applies`, `implies` or `disjoint`
+
+      × an invariant claims one thing, this one 2
+       ╭─[invariants.yaml:3:11]
+     2 │   - name: a
+     3 │   - name: b
+       ·           ─
+     4 │     never_errors: [grant]
+       ╰────
+      help: write one of `never`, `always`, `never_errors`, `never_applies`, `implies` or `disjoint`
+
+    error: the policy directory has 2 faults
+
+    exit 4
+    --- stderr
+      × attribute `colour` on entity type `User` not found
+       ╭─[invariants.yaml:5:14]
+     4 │       permit (principal, action, resource)
+     5 │       when { principal.colour == 1 };
+       ·              ────────────────
+       ╰────
+      help: did you mean `level`?
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × invalid policy condition: wen
+       ╭─[invariants.yaml:5:19]
+     4 │       permit (principal, action,
+     5 │         resource) wen { true };
+       ·                   ───
+       ╰────
+      help: condition must be either `when` or `unless`
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × unrecognized action `Action::"fly"`
+       ╭─[invariants.yaml:3:42]
+     2 │   - name: a
+     3 │     never: 'permit (principal, action == Action::"fly", resource);'
+       ·                                          ─────────────
+       ╰────
+      help: did you mean `Action::"look"`?
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × policy is impossible: the policy expression evaluates to false for all valid requests
+       ╭─[invariants.yaml:4:7]
+     3 │     never: |
+     4 │       permit (principal, action, resource) when { false };
+       ·       ────────────────────────────────────────────────────
+       ╰────
+      help: an invariant about nothing always holds; widen it or remove it
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × unexpected type: expected Long but saw String
+       ╭─[invariants.yaml:5:31]
+     4 │       permit (principal, action, resource);
+     5 │     assume: principal.level > "x"
+       ·                               ───
+       ╰────
+      help: see the schema
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × `assume` goes with `never` or `always` only
+       ╭─[invariants.yaml:4:13]
+     3 │     never_errors: [grant]
+     4 │     assume: 'true'
+       ·             ──────
+     5 │     links: any
+       ╰────
+      help: remove it, or say what is claimed with `never` or `always`
+
+      × `links` goes with `never` or `always` only
+       ╭─[invariants.yaml:5:12]
+     4 │     assume: 'true'
+     5 │     links: any
+       ·            ───
+     6 │     environments: {principals: [Usr], actions: ['Action::"fly"']}
+       ╰────
+      help: name the templates or links instead
+
+      × `principals` has the type `Usr`, which the schema does not declare
+       ╭─[invariants.yaml:6:33]
+     5 │     links: any
+     6 │     environments: {principals: [Usr], actions: ['Action::"fly"']}
+       ·                                 ───
+       ╰────
+      help: types are written with their namespace, as in the schema
+
+      × `Action::"fly"` is not an action of the schema
+       ╭─[invariants.yaml:6:49]
+     5 │     links: any
+     6 │     environments: {principals: [Usr], actions: ['Action::"fly"']}
+       ·                                                 ───────────────
+       ╰────
+      help: write it as in a policy: `Namespace::Action::"name"`
+
+    error: the policy directory has 4 faults
+
+    exit 4
+    --- stderr
+      × invariants.yaml:4:1: two invariants have the name `a`
+      help: the other one is at invariants.yaml:2; give one of them another name
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × two policies are needed, not 1
+       ╭─[invariants.yaml:3:14]
+     2 │   - name: a
+     3 │     implies: [grant]
+       ·              ─
+       ╰────
+      help: write [first-id, second-id]
+
+    error: the policy directory has 1 fault
+    "#);
+}
+
+#[test]
+fn the_schema_of_the_format_takes_what_is_good_and_nothing_else() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let schema: Json = serde_json::from_str(&read("docs/invariants-file.schema.json")).unwrap();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("invariants.json", schema).unwrap();
+    let mut schemas = boon::Schemas::new();
+    let index = compiler.compile("invariants.json", &mut schemas).unwrap();
+    let takes = |text: &str| {
+        let file: Json = serde_saphyr::from_str(text).unwrap();
+        schemas.validate(&file, index).is_ok()
+    };
+    assert!(takes(&read("policies/invariants.yaml")));
+    assert!(takes(INVARIANTS));
+    for bad in [
+        "invariants: []",
+        "invariants: [{name: a}]",
+        "invariants: [{name: a, nevr: x}]",
+        "invariants: [{name: a, never: x, always: y}]",
+        "invariants: [{name: a, disjoint: [x]}]",
+        "invariants: [{name: a, never_errors: [x], assume: 'true'}]",
+        "invariants: [{name: a, never: x, links: some}]",
+        "{invariants: [{name: a, never: x}], accept: [{finding: odd, policies: [a], because: b}]}",
+    ] {
+        assert!(!takes(bad), "{bad}");
+    }
+}
+
+#[test]
+fn nothing_to_prove_is_no_success() {
+    let place = repository(POLICIES, "");
+    assert_shown!(prove(&place, "/nowhere", &["--no-reports"]), @r"
+    exit 1
+    --- stderr
+    error: there is no invariant, and no report is wanted: nothing is left to do
+
+    hint: write an `invariants.yaml`, or leave out `--no-reports`
+    ");
+}
+
+#[test]
+fn no_invariant_of_that_name() {
+    let place = repository(POLICIES, INVARIANTS);
+    assert_shown!(prove(&place, "/nowhere", &["--filter", "x*"]), @r"
+    exit 2
+    --- stderr
+    error: no invariant has a name like `x*`
+
+    hint: `*` stands for any text: `--filter '*quarantine*'`
+    ");
+}
+
+/// The reference policies, with some policies changed.
+fn reference(change: impl Fn(&str, String) -> String) -> Place {
+    let place = Place(tempfile::tempdir().unwrap());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path
+                .strip_prefix(&root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            place.write(&format!("p/{name}"), &change(&name, text));
+        }
+    }
+    place
+}
+
+#[test]
+fn the_invariants_of_the_reference_policies_hold() {
+    let Some(path) = path_of_solver() else { return };
+    let place = reference(|_, text| text);
+    let shown = prove(&place, &path, &["--no-reports"]);
+    assert_shown!(shown, @r"
+    exit 0
+    --- stdout
+    17 invariants hold in 55 environments; no reports
+    ");
+}
+
+#[test]
+fn without_its_forbid_an_invariant_of_the_reference_policies_is_broken() {
+    let Some(path) = path_of_solver() else { return };
+    let place = reference(|name, text| {
+        if name == "policies/incident.cedar" {
+            // The forbids stay, and catch nobody.
+            text.replace(
+                "resource in Iot::DeviceGroup::\"quarantined\"",
+                "resource in Iot::DeviceGroup::\"other\"",
+            )
+            .replace(
+                "principal in Iot::DeviceGroup::\"revoked\"",
+                "principal in Iot::DeviceGroup::\"other\"",
+            )
+        } else {
+            text
+        }
+    });
+    let shown = prove(
+        &place,
+        &path,
+        &["--no-reports", "--filter", "only break-glass*"],
+    );
+    assert!(shown.starts_with("exit 6\n"), "{shown}");
+    assert!(shown.contains("broken: only break-glass"), "{shown}");
+    assert!(shown.contains("decision: deny"), "{shown}");
+}
