@@ -28,9 +28,6 @@ mod shuffle;
 pub mod suite;
 mod table;
 
-#[cfg(test)]
-mod tests;
-
 pub use read::Read;
 pub use read::read;
 pub use run::Order;

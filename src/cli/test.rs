@@ -33,9 +33,7 @@ use crate::testing::read::read_some;
 use place::Place;
 use report::Report;
 
-const FORMAT_HELP: &str = r#"How to write what came: for people, or
-json: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}]};
-junit: JUnit XML; tap: TAP version 14; github: commands that annotate a pull request"#;
+const FORMAT_HELP: &str = r#"How to write what came: `pretty` for people, `junit` as XML, `tap` as TAP version 14, `github` as commands that annotate a pull request, or `json`: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}]}"#;
 
 /// Run the tests of a policy directory
 ///
@@ -54,8 +52,8 @@ Examples:
   deodar test --format junit > junit.xml
   deodar test --watch                             again after every change
 
-Exit codes: 0 passed, 1 the directory cannot be read, 2 usage or configuration, 4 the policies or a test
-file are invalid, 5 a test failed, or none was run")]
+Exit codes: 0 passed, 1 the directory cannot be read, 2 usage or configuration, 4 the policies or a
+test file are invalid, 5 a test failed, or none was run")]
 pub struct TestArgs {
     /// Policy directories, folders in one, or test files; all of one policy directory. By default
     /// the current directory if it has a `manifest.toml`, else the one that is configured

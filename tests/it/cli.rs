@@ -16,6 +16,11 @@ mod config;
 mod directory;
 mod isolation;
 pub(crate) mod serve;
+mod test;
+mod test_faults;
+mod test_junit;
+mod test_schema;
+mod test_watch;
 mod validate;
 
 const SCHEMA: &str = r"

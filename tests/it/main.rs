@@ -50,6 +50,7 @@ mod served;
 mod served_killed;
 mod support;
 mod telemetry;
+mod test_files;
 mod tidy;
 mod witness;
 mod words;
