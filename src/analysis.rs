@@ -2,3 +2,12 @@
 //! differences of two repositories, recorded questions decided again, proofs.
 //!
 //! Built on the engine of the service, so that what is analysed is what decides.
+//!
+//! [`cost`] measures; [`turn`] looks for the smallest change that turns a decision;
+//! [`symbolic`] speaks of every possible request, by a solver, and [`invariants`] are
+//! what it is asked to prove.
+
+pub mod cost;
+pub mod invariants;
+pub mod symbolic;
+pub mod turn;

@@ -18,6 +18,7 @@ pub mod exit;
 pub mod explain;
 pub mod failure;
 pub mod fmt;
+pub mod format;
 pub mod init;
 pub mod lint;
 pub mod output;
@@ -29,11 +30,11 @@ pub mod server;
 pub mod test;
 pub mod time;
 pub mod validate;
+pub mod verbs;
 
 use std::env;
 use std::ffi::OsString;
 
-use clap::CommandFactory as _;
 use clap::FromArgMatches as _;
 
 pub use args::Cli;
@@ -47,7 +48,7 @@ use args::Verb;
 pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
     // Help and usage errors are printed before the arguments are known.
-    let command = Cli::command().color(Color::asked_for(&arguments).for_clap());
+    let command = verbs::command().color(Color::asked_for(&arguments).for_clap());
     let parsed = command
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));

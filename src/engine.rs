@@ -17,6 +17,7 @@
 pub mod access;
 pub mod compile;
 pub mod conform;
+pub mod cost;
 pub mod datetime;
 pub mod decide;
 pub mod decision;
@@ -35,7 +36,7 @@ pub mod link;
 pub mod links;
 pub mod manifest;
 pub mod named;
-mod nesting;
+pub(crate) mod nesting;
 pub mod overlay;
 pub mod packed;
 pub mod policy;

@@ -9,14 +9,17 @@
 //! Built on the engine of the service, so that what is tested is what decides.
 //! Reading order: [`suite`], then what reads it: [`read`](mod@read), which takes a
 //! file to a tree with places (`node`), gathers faults (`page`), and makes cases
-//! (`cases`, `table`, `cedar_json`) of parameters, fixtures and settings.
+//! (`cases`, `table`, `cedar_json`) of parameters, fixtures and settings. What the
+//! cases are worth: [`coverage`], [`mutation`].
 
 mod cases;
 mod cedar_json;
+pub mod coverage;
 mod expect;
 pub mod filter;
 mod fixtures;
 mod known;
+pub mod mutation;
 mod node;
 mod page;
 mod parallel;
@@ -25,6 +28,7 @@ pub mod read;
 pub mod run;
 mod setting;
 mod shuffle;
+pub mod subject;
 pub mod suite;
 mod table;
 

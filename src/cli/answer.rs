@@ -53,7 +53,7 @@ pub enum Effect {
 }
 
 /// A policy, by what people know it by.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct PolicyRef {
     /// `@id`, or file and position.
     pub id: String,
@@ -105,7 +105,7 @@ pub struct NearMiss {
 }
 
 /// One thing that a condition read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ReadValue {
     /// Such as `principal.firmware.version`.
     pub expression: String,

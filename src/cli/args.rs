@@ -52,7 +52,7 @@ Examples:
       --action 'Action::\"read\"' --resource 'Doc::\"plan\"'
   deodar init demo                  start a policy directory with tests
   deodar test --coverage demo       test it, and see what no test reaches
-  deodar diff main . --markdown     who gains or loses access by a change
+  deodar diff main .                who gains or loses access by a change
   deodar serve                      answer over gRPC on 127.0.0.1:8470
   deodar directory stats            what entities and links the server has
   deodar audit tail                 what was decided last

@@ -15,13 +15,14 @@ use super::Failure;
 use super::answer::Effect;
 use super::args::FileArg;
 use super::failure::Message;
+use super::format::FormatArg;
 use super::output;
 use super::server::ServerAddress;
 use super::time;
 use question::JsonText;
 use question::Question;
 
-const JSON_HELP: &str = r#"Write JSON: {"decision": "allow"|"deny", "cause", "sentence", "policies", "advice", "obligations", "errors", "near_misses", "near_misses_left_out", "revisions", "decision_id"}"#;
+const JSON_HELP: &str = r#"How to write it; JSON is {"decision": "allow"|"deny", "cause", "sentence", "policies", "advice", "obligations", "errors", "near_misses", "near_misses_left_out", "revisions", "decision_id"}"#;
 
 /// Ask one question, and be told why
 ///
@@ -30,13 +31,14 @@ const JSON_HELP: &str = r#"Write JSON: {"decision": "allow"|"deny", "cause", "se
 /// near misses: permits that would have applied but for one condition, with
 /// the values that it read.
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(JSON_HELP)))]
 #[command(after_help = "\
 Examples:
   deodar check --policies policies/ --principal 'Iot::Device::\"press-1\"' \\
       --action 'Iot::Action::\"publish\"' --resource 'Iot::Topic::\"plant/press-1/temperature\"'
   deodar check ... --context '{\"session\": {\"ip\": \"10.0.0.1\"}}' --now 2026-11-22T03:12:00Z
   deodar check ... --context @context.json --entities @entities.json
-  deodar check --server http://127.0.0.1:8470 ... --json
+  deodar check --server http://127.0.0.1:8470 ... --format json
 
 Exit codes: 0 allowed, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies")]
 pub struct CheckArgs {
@@ -61,8 +63,8 @@ pub struct CheckArgs {
     /// Ask this server
     #[arg(long, value_name = "URL|unix:PATH")]
     server: Option<ServerAddress>,
-    #[arg(long, help = JSON_HELP)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArg,
     #[command(flatten)]
     file: FileArg,
 }
@@ -80,7 +82,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         let path = args.policies.as_ref().unwrap_or(&config.policies.path);
         local::ask(path, &config, question)?
     };
-    let text = if args.json {
+    let text = if args.format.is_json() {
         output::json(&answer)
     } else {
         answer.text()

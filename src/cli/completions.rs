@@ -1,13 +1,12 @@
 //! `deodar completions`: for the shell.
 
 use clap::Args;
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::Cli;
 use super::ExitCode;
 use super::Failure;
 use super::output;
+use super::verbs;
 
 /// Print the completions of a shell
 #[derive(Debug, Args)]
@@ -27,7 +26,7 @@ pub struct CompletionsArgs {
 /// Never, so far.
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "deodar", &mut script);
+    clap_complete::generate(args.shell, &mut verbs::command(), "deodar", &mut script);
     output::stdout(&String::from_utf8_lossy(&script));
     Ok(ExitCode::Yes)
 }

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use clap::Subcommand;
+use clap::ValueEnum;
 
 use super::ExitCode;
 use super::Failure;
 use super::args::SettingArgs;
+use super::format::FormatArg;
 use super::output;
 use super::output::FAINT;
 use super::output::NAME;
@@ -34,19 +36,31 @@ enum What {
     ///
     /// Takes the flags of `deodar serve`, so that it shows what `serve` with
     /// the same flags, variables and file would use.
+    #[command(mut_arg("format", |arg| arg.help(r#"How to write it; JSON is {"settings": [{"key", "value", "origin"}]}"#)))]
     Show {
         #[command(flatten)]
         settings: SettingArgs,
-        /// Write JSON: {"settings": [{"key", "value", "origin"}]}
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        format: FormatArg,
     },
     /// List every key with its default, variable and meaning
     Keys {
-        /// Write a Markdown table a section
-        #[arg(long)]
+        /// How to write it
+        #[arg(long, value_name = "FORMAT", default_value = "human")]
+        format: KeysFormat,
+        /// What `--format markdown` was called before.
+        #[arg(long, hide = true, conflicts_with = "format")]
         markdown: bool,
     },
+}
+
+/// How to write the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum KeysFormat {
+    /// For people
+    Human,
+    /// A Markdown table a section
+    Markdown,
 }
 
 /// Prints what is asked for.
@@ -55,16 +69,19 @@ enum What {
 /// Every fault of the configuration.
 pub fn run(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     let text = match &args.what {
-        What::Show { settings, json } => {
+        What::Show { settings, format } => {
             let resolved = settings.resolve()?;
-            if *json {
+            if format.is_json() {
                 output::json(&serde_json::json!({"settings": resolved.settings}))
             } else {
                 shown(&resolved)
             }
         }
-        What::Keys { markdown: true } => markdown(),
-        What::Keys { markdown: false } => listed(),
+        What::Keys {
+            format: KeysFormat::Human,
+            markdown: false,
+        } => listed(),
+        What::Keys { .. } => markdown(),
     };
     output::stdout(&text);
     Ok(ExitCode::Yes)

@@ -1,12 +1,15 @@
 //! `deodar test`: ask what the test files ask, and compare.
 
+pub mod coverage;
 mod github;
 mod junit;
+pub mod mutation;
 mod place;
 mod pretty;
 mod report;
 mod tap;
 mod watch;
+pub mod worth;
 
 use std::hash::BuildHasher as _;
 use std::hash::RandomState;
@@ -32,8 +35,9 @@ use crate::testing::filter::retain;
 use crate::testing::read::read_some;
 use place::Place;
 use report::Report;
+use worth::WorthArgs;
 
-const FORMAT_HELP: &str = r#"How to write what came: `pretty` for people, `junit` as XML, `tap` as TAP version 14, `github` as commands that annotate a pull request, or `json`: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}]}"#;
+const FORMAT_HELP: &str = r#"How to write what came: `pretty` for people, `junit` as XML, `tap` as TAP version 14, `github` as commands that annotate a pull request, or `json`: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], and with the flags of these names "coverage": {"covered", "total", "percent", "minimum", "met", "cases", "cases_failed", "policies": [{"id", "file", "line", "template", "covered", "total", "matched", "satisfied", "unsatisfied", "errored", "links", "clauses": [{"text", "line", "constant", "true", "false", "errored"}], "missing": [{"line", "clause", "what"}]}]}, "mutation": {"total", "killed", "survived", "explained", "percent", "operators", "invalid", "equivalent", "decisions", "cases", "cases_failing", "survivors": [{"policy", "file", "line", "operator", "before", "after", "text", "hint", "explained"}], "stale_explanations": [{"policy", "file", "line", "name", "is_unknown"}]}}"#;
 
 /// Run the tests of a policy directory
 ///
@@ -51,9 +55,12 @@ Examples:
   deodar test --filter '*door*' --filter grants   cases, suites or files of these names
   deodar test --format junit > junit.xml
   deodar test --watch                             again after every change
+  deodar test --coverage --coverage-min 90        what no test reaches
+  deodar test --mutate                            which changes of the policies no test notices
 
 Exit codes: 0 passed, 1 the directory cannot be read, 2 usage or configuration, 4 the policies or a
-test file are invalid, 5 a test failed, or none was run")]
+test file are invalid, 5 a test failed, none was run, too little is covered, or a change is not
+noticed")]
 pub struct TestArgs {
     /// Policy directories, folders in one, or test files; all of one policy directory. By default
     /// the current directory if it has a `manifest.toml`, else the one that is configured
@@ -79,6 +86,8 @@ pub struct TestArgs {
     /// Also list what passed, and what is skipped and why
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    worth: WorthArgs,
     #[command(flatten)]
     file: FileArg,
 }
@@ -138,20 +147,28 @@ fn once(args: &TestArgs) -> Result<ExitCode, Failure> {
     let repository = &tests.repository;
     let ran = testing::run(&tests.suites, &repository.snapshot, &repository.view, order);
     let report = Report::new(&tests, &ran, seed, started.elapsed());
+    let worth = args.worth.run(repository, &tests.suites)?;
     output::stdout(&match args.format {
-        Format::Pretty => pretty::text(&report, args.verbose),
-        Format::Json => output::json(&report),
+        Format::Pretty => pretty::text(&report, args.verbose) + &worth.text(args.verbose),
+        Format::Json => worth.json(&report),
         Format::Junit => junit::text(&report),
         Format::Tap => tap::text(&report),
         Format::Github => github::text(&report),
     });
-    if args.format == Format::Pretty {
-        output::stderr(&output::drawn(&report.faults));
+    match args.format {
+        Format::Pretty => output::stderr(&output::drawn(&report.faults)),
+        Format::Json => {}
+        // These have no place for it.
+        Format::Junit | Format::Tap | Format::Github => output::stderr(&worth.text(args.verbose)),
     }
+    output::stderr(&worth.shortfall());
     if let Some(failure) = report.nothing_ran() {
         output::stderr(&failure.to_string());
     }
-    Ok(report.exit_code())
+    Ok(match report.exit_code() {
+        ExitCode::Yes => worth.exit_code(),
+        code => code,
+    })
 }
 
 impl Tests {

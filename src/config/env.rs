@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::closest::closest;
 use super::fault::ConfigFault;
@@ -26,6 +28,20 @@ pub fn read() -> Variables {
             let is_ours = name.starts_with("DEODAR_") || name.starts_with("OTEL_");
             is_ours.then(|| (name, value.to_string_lossy().into_owned()))
         })
+        .collect()
+}
+
+/// The solver that `CVC5` asks for, if it does.
+pub fn solver() -> Option<OsString> {
+    env::var_os("CVC5")
+}
+
+/// The folders in which programs are looked for.
+pub fn program_folders() -> Vec<PathBuf> {
+    env::var_os("PATH")
+        .iter()
+        .flat_map(env::split_paths)
+        .filter(|folder| !folder.as_os_str().is_empty())
         .collect()
 }
 

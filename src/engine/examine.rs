@@ -118,6 +118,22 @@ pub fn examine(
     })
 }
 
+/// Gives the candidates of a query, and what evaluates their conditions, to whoever
+/// wants to know more than what they came to; or why the query is denied before
+/// any policy is asked.
+///
+/// # Errors
+/// As [`decide`](super::decide()).
+pub fn with_candidates<R>(
+    snapshot: &Snapshot,
+    view: &View,
+    query: &Query,
+    look: impl FnOnce(&[&Policy], &Evaluator<'_>) -> R,
+) -> Result<Result<R, Cause>, QueryError> {
+    let ground = Ground::new(snapshot, view, query, &mut Footprint::default())?;
+    Ok(ground.map(|ground| look(&ground.candidates, &ground.evaluator(query))))
+}
+
 /// The clauses of a policy or template, in the order in which they are written.
 pub fn clauses(cedar: &ast::Template, info: &PolicyInfo) -> Vec<Clause> {
     let mut found = Vec::new();

@@ -10,11 +10,11 @@ const CHAIN_MAX: usize = 1000;
 const JOINS_MAX: usize = 1000;
 /// Stack for parsing what is just not too deep, in an unoptimised build. Only
 /// what is touched is ever taken from the system.
-pub(super) const STACK_BYTES: usize = 64 << 20;
+pub(crate) const STACK_BYTES: usize = 64 << 20;
 
 /// What a text is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+pub(crate) enum Language {
     /// `*.cedar`: `<` compares.
     Policies,
     /// `*.cedarschema`: `<` is a bracket.
@@ -29,7 +29,7 @@ struct Counted {
 }
 
 /// Where a text nests too deep; `None` when it does not.
-pub(super) fn too_deep(text: &str, language: Language) -> Option<usize> {
+pub(crate) fn too_deep(text: &str, language: Language) -> Option<usize> {
     let mut bytes = text.bytes().enumerate().peekable();
     // What had been counted at each open bracket.
     let mut open: Vec<Counted> = Vec::new();

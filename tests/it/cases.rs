@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cedar_policy::EntityUid;
 use cedar_policy_core::ast::EntityUID;
 use deodar::directory;
+use deodar::engine::Cause;
 use deodar::engine::Decision;
 use deodar::engine::Query;
 use deodar::engine::Snapshot;
@@ -15,40 +16,29 @@ use deodar::engine::View;
 use deodar::engine::compile;
 use deodar::engine::decide;
 use deodar::source;
-use serde::Deserialize;
+use deodar::testing;
+use deodar::testing::suite::ExpectedPolicies;
+use serde_json::Map;
+use serde_json::Value as Json;
 
 use super::convert;
 use super::served::Served;
 use super::support::reference;
-use super::support::root;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CaseFile {
-    #[expect(dead_code, reason = "for the reader of the file")]
-    name: String,
-    #[expect(dead_code, reason = "for the reader of the file")]
-    description: String,
-    cases: Vec<Case>,
-}
-
-/// One question with its expected answer.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One question with its expected answer, as the doors of a server take it.
+#[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) principal: String,
     pub(crate) action: String,
     pub(crate) resource: String,
-    #[serde(default)]
-    pub(crate) context: serde_json::Map<String, serde_json::Value>,
-    #[serde(default)]
-    pub(crate) entities: Vec<serde_json::Value>,
+    pub(crate) context: Map<String, Json>,
+    pub(crate) entities: Vec<Json>,
     pub(crate) decision: String,
-    pub(crate) policies: BTreeSet<String>,
-    #[serde(default)]
-    pub(crate) errors: BTreeSet<String>,
-    pub(crate) cause: Option<String>,
+    /// `None` when the case says nothing of them.
+    policies: Option<BTreeSet<String>>,
+    errors: BTreeSet<String>,
+    cause: Option<Cause>,
 }
 
 /// What a door answered, in the form that all doors share.
@@ -62,22 +52,53 @@ pub(crate) struct Told {
 }
 
 impl Case {
+    fn new(snapshot: &Snapshot, case: &testing::Case) -> Self {
+        let question = &case.question;
+        let mut context = question.context.as_object().unwrap().clone();
+        let action = snapshot.schema().unwrap().action(&question.action);
+        if let Some(now) = &question.now
+            && action.is_some_and(|action| action.takes_now)
+            && !context.contains_key("now")
+        {
+            let now = now.to_string();
+            let now = now
+                .trim_start_matches("datetime(\"")
+                .trim_end_matches("\")");
+            let now = serde_json::json!({ "__extn": { "fn": "datetime", "arg": now } });
+            context.insert("now".to_owned(), now);
+        }
+        let expected = &case.expected;
+        Self {
+            name: case.name.clone(),
+            principal: question.principal.to_string(),
+            action: question.action.to_string(),
+            resource: question.resource.to_string(),
+            context,
+            entities: question.entities.as_array().unwrap().clone(),
+            decision: if expected.allow { "allow" } else { "deny" }.to_owned(),
+            policies: match &expected.policies {
+                Some(ExpectedPolicies::Exactly(ids)) => Some(ids.clone()),
+                _ => None,
+            },
+            errors: expected.errors.clone().unwrap_or_default(),
+            cause: expected.cause,
+        }
+    }
+
     /// Compares an answer with the expected one; the message names the case.
     pub(crate) fn verify(&self, door: &str, told: &Told) -> Result<(), String> {
+        let policies = self.policies.as_ref().unwrap_or(&told.policies);
+        let cause = match (self.cause, self.decision.as_str(), policies.is_empty()) {
+            (Some(cause), ..) => cause.as_str(),
+            (None, "deny", false) => "forbidden",
+            (None, "deny", true) => "no_permit",
+            _ => "",
+        };
         let expected = Told {
             allow: self.decision == "allow",
-            policies: self.policies.clone(),
+            policies: policies.clone(),
             errors: self.errors.clone(),
-            cause: match (
-                &self.cause,
-                self.decision.as_str(),
-                self.policies.is_empty(),
-            ) {
-                (Some(cause), "deny", _) if cause != "policy" => cause.clone(),
-                (_, "deny", false) => "forbidden".to_owned(),
-                (_, "deny", true) => "no_permit".to_owned(),
-                _ => String::new(),
-            },
+            cause: cause.to_owned(),
         };
         if *told == expected {
             Ok(())
@@ -90,25 +111,18 @@ impl Case {
     }
 }
 
-/// All cases, in order of file.
+/// All cases that ask nothing but what is in the repository, in order of file: a
+/// server has no links of a case's own.
 pub(crate) fn all() -> Vec<Case> {
-    let folder = root().join("policies/tests");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+    let files = source::read_all(&reference(), &source::Limits::default()).unwrap();
+    let snapshot = compile(&files).unwrap();
+    let read = testing::read(&files, Some(&snapshot));
+    assert!(read.faults.is_empty(), "{:?}", read.faults);
+    let suites = read.suites.iter().flat_map(|suite| &suite.cases);
+    let cases: Vec<Case> = suites
+        .filter(|case| case.question.links.is_empty())
+        .map(|case| Case::new(&snapshot, case))
         .collect();
-    files.sort();
-    let mut cases = Vec::new();
-    for path in files {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let file: CaseFile = serde_saphyr::from_str(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        cases.extend(file.cases);
-    }
     assert!(cases.len() >= 300, "only {} cases", cases.len());
     cases
 }

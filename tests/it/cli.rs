@@ -10,10 +10,12 @@ use tempfile::TempDir;
 
 mod audit;
 mod audit_diff;
+mod bench;
 mod check;
 mod command;
 mod config;
 mod directory;
+mod init;
 mod isolation;
 pub(crate) mod serve;
 mod test;

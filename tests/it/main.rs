@@ -29,17 +29,20 @@ mod compile_faults;
 mod convert;
 mod directory;
 mod directory_service;
+mod docs_cli;
 mod doors;
 mod engine_oracle;
 mod examine;
 mod examples;
 mod fuzz_seeds;
 mod grpc;
+mod guide;
 mod health;
 mod kills;
 mod log;
 mod operations;
 mod peer;
+mod policy_tests;
 mod proto_lint;
 mod readme;
 mod records;
@@ -58,6 +61,8 @@ mod words;
 #[path = "../../xtask/src/devices.rs"]
 #[expect(dead_code, reason = "shared with xtask, which has a command line")]
 mod devices;
+#[path = "../../xtask/src/docs/page.rs"]
+mod page;
 #[path = "../../xtask/src/places.rs"]
 mod places;
 #[path = "../../fuzz/src/targets.rs"]

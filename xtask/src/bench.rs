@@ -29,6 +29,7 @@ mod server;
 mod slow_disk;
 mod start;
 mod telemetry;
+mod tools;
 mod trouble;
 mod turns;
 
@@ -39,7 +40,7 @@ pub(crate) mod v1 {
 }
 
 /// What can be measured by itself, in this order.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "start",
     "server",
     "reload",
@@ -51,6 +52,7 @@ const SECTIONS: [&str; 11] = [
     "directory",
     "decide",
     "instructions",
+    "tools",
 ];
 
 /// How a measurement is made.
@@ -150,6 +152,7 @@ fn measure(section: &str, effort: Effort) -> Result<(), String> {
         "endurance" => results::write(section, endurance::measure(effort)?),
         "directory" => results::write(section, directory::measure(effort)?),
         "decide" => results::write(section, decide::measure(effort)?),
+        "tools" => results::write(section, tools::measure(effort)?),
         "instructions" => results::write(section, decide::instructions()?),
         _ => Err("there is no such section".to_owned()),
     }

@@ -21,13 +21,15 @@ use crate::audit::query::Order;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
 use crate::cli::failure::Message;
+use crate::cli::format::RowsFormat;
+use crate::cli::format::RowsFormatArg;
 use crate::cli::output;
 
 /// What is recorded of policies that came into force may be recorded so much later
 /// than their first decisions, in milliseconds.
 const SLACK: i64 = 60_000;
 
-const JSON_HELP: &str = r#"Write JSON: {"before", "after", "policies": {"top", "others"}, "questions": {"asked_twice", "changed", "by_policies_alone", "top", "others"}, "undecided", "left_out", "policies_left_out", "nameless"}"#;
+const JSON_HELP: &str = r#"How to write it; JSON is {"before", "after", "policies": {"top", "others"}, "questions": {"asked_twice", "changed", "by_policies_alone", "top", "others"}, "undecided", "left_out", "policies_left_out", "nameless"}"#;
 
 /// Show what changed in effect between two revisions of the policies
 ///
@@ -35,6 +37,7 @@ const JSON_HELP: &str = r#"Write JSON: {"before", "after", "policies": {"top", "
 /// differently. The directory and the context of a question change, too, so each
 /// such answer is shown with what else differs.
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(JSON_HELP)))]
 #[command(after_help = "\
 Examples:
   what did the last commit change?
@@ -42,7 +45,7 @@ Examples:
   what did this commit change, for the doors?
     deodar audit diff 81d07e --action 'Iot::Action::\"unlock\"'
   these two, whatever was between them:
-    deodar audit diff 3f2a9c 81d07e --path /var/lib/deodar/audit --csv > changed.csv
+    deodar audit diff 3f2a9c 81d07e --path /var/lib/deodar/audit --format csv > changed.csv
 
 `deodar audit query --kind activation` shows the revisions. Times are UTC.
 Exit codes: 0 done, also when nothing changed, 1 failed, 2 usage or configuration")]
@@ -56,11 +59,8 @@ pub struct DiffArgs {
     top: usize,
     #[command(flatten)]
     asked: AskedArgs,
-    #[arg(long, conflicts_with = "csv", help = JSON_HELP)]
-    json: bool,
-    /// Write CSV (RFC 4180) with a header; no cell is taken for a formula
-    #[arg(long)]
-    csv: bool,
+    #[command(flatten)]
+    format: RowsFormatArg,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -74,12 +74,10 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     let filter = args.asked.filter();
     let pair = pair(&source, &args.revisions, filter.until)?;
     let diff = compare(&source, &pair, filter)?;
-    let text = if args.json {
-        output::json(&diff_text::json(&pair, &diff, args.top))
-    } else if args.csv {
-        diff_csv::rows(&diff, args.top)
-    } else {
-        diff_text::text(&pair, &diff, args.top)
+    let text = match args.format.format() {
+        RowsFormat::Human => diff_text::text(&pair, &diff, args.top),
+        RowsFormat::Json => output::json(&diff_text::json(&pair, &diff, args.top)),
+        RowsFormat::Csv => diff_csv::rows(&diff, args.top),
     };
     output::stdout(&text);
     Ok(ExitCode::Yes)

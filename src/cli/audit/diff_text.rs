@@ -168,7 +168,7 @@ fn push_question(text: &mut String, changed: &Changed<'_>) {
     let styles = [FAINT, PLAIN, PLAIN, PLAIN, PLAIN];
     text.push_str(&output::table("    ", styles, &rows));
     // The time differs unless both were asked within a second: it is told by the
-    // records, and by `--json`.
+    // records, and by `--format json`.
     let mut also = changed.also_differing();
     also.retain(|name| name != TIME);
     let told = match (also.is_empty(), changed.is_redacted()) {

@@ -5,23 +5,27 @@ use std::ops::ControlFlow;
 use clap::Args;
 
 use super::filters::FilterArgs;
-use super::rows::Form;
 use super::rows::Writer;
 use super::source::SourceArgs;
 use super::source::Wanted;
 use crate::audit::query::Order;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
+use crate::cli::format::RowsFormatArg;
 use crate::cli::output;
+
+/// What `--format` is for records.
+pub(super) const FORMAT_HELP: &str = "How to write it; JSON is the lines of the log as they are";
 
 /// Show the records that filters select
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(FORMAT_HELP)))]
 #[command(after_help = "\
 Examples:
   deodar audit query --since 03:10 --until 03:15 --resource 'Iot::Device::\"press-01\"' --decision deny
-  deodar audit query --since 7d --principal Org::User --resource 'Iot::Device::\"door-bob\"' --csv > asked.csv
+  deodar audit query --since 7d --principal Org::User --resource 'Iot::Device::\"door-bob\"' --format csv > asked.csv
   deodar audit query --policy no-unsigned-firmware --reverse --limit 20
-  deodar audit query --trace 4bf92f3577b34da6a3ce929d0e0e4736 --json | jq .context
+  deodar audit query --trace 4bf92f3577b34da6a3ce929d0e0e4736 --format json | jq .context
   deodar audit query --kind activation --kind rejection --since yesterday
 
 Times are UTC. `deodar audit show SEQ` shows one record whole, and what to do next.
@@ -36,31 +40,9 @@ pub struct QueryArgs {
     #[arg(long)]
     reverse: bool,
     #[command(flatten)]
-    form: FormArgs,
+    format: RowsFormatArg,
     #[command(flatten)]
     source: SourceArgs,
-}
-
-/// How records are written.
-#[derive(Debug, Args)]
-pub struct FormArgs {
-    /// Write the records as they are in the log: a line of JSON each
-    #[arg(long, conflicts_with = "csv")]
-    json: bool,
-    /// Write CSV (RFC 4180) with a header; no cell is taken for a formula
-    #[arg(long)]
-    csv: bool,
-}
-
-impl FormArgs {
-    /// The form that is meant.
-    pub fn form(&self) -> Form {
-        match (self.json, self.csv) {
-            (true, _) => Form::Json,
-            (_, true) => Form::Csv,
-            _ => Form::Table,
-        }
-    }
 }
 
 /// Shows them.
@@ -78,7 +60,7 @@ pub fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
         start: None,
         limit: args.limit,
     };
-    let mut writer = Writer::new(args.form.form());
+    let mut writer = Writer::new(args.format.format());
     let source = args.source.source()?;
     let read = source.each_page(&wanted, |page| {
         if !page.is_empty() {

@@ -8,6 +8,7 @@ use super::source::moment;
 use crate::audit::facts::Facts;
 use crate::audit::facts::Party;
 use crate::audit::read::Line;
+use crate::cli::format::RowsFormat;
 use crate::cli::output;
 use crate::cli::output::BAD;
 use crate::cli::output::FAINT;
@@ -25,21 +26,10 @@ const WIDTH_MAX: usize = 48;
 /// Members that every record has.
 const HEAD_MEMBERS: [&str; 6] = ["v", "seq", "time", "prev", "durable", "kind"];
 
-/// How records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// A table.
-    Table,
-    /// The lines as they are.
-    Json,
-    /// CSV.
-    Csv,
-}
-
 /// Writes records to standard output, a part at a time.
 #[derive(Debug)]
 pub struct Writer {
-    form: Form,
+    form: RowsFormat,
     widths: [usize; 8],
     /// How many were written.
     pub written: u64,
@@ -58,7 +48,7 @@ const TITLES: [&str; 8] = [
 
 impl Writer {
     /// Writes in this form.
-    pub fn new(form: Form) -> Self {
+    pub fn new(form: RowsFormat) -> Self {
         Self {
             form,
             widths: [0; 8],
@@ -71,18 +61,18 @@ impl Writer {
         let is_first = self.written == 0;
         self.written += lines.len() as u64;
         let text = match self.form {
-            Form::Json => lines.iter().fold(String::new(), |mut text, line| {
+            RowsFormat::Json => lines.iter().fold(String::new(), |mut text, line| {
                 text.push_str(&line.text);
                 text.push('\n');
                 text
             }),
-            Form::Csv => {
+            RowsFormat::Csv => {
                 let header = if is_first { csv::HEADER } else { "" };
                 let rows = lines.iter().map(csv::row);
                 std::iter::once(header.to_owned()).chain(rows).collect()
             }
-            Form::Table if lines.is_empty() => String::new(),
-            Form::Table => self.table(lines, is_first),
+            RowsFormat::Human if lines.is_empty() => String::new(),
+            RowsFormat::Human => self.table(lines, is_first),
         };
         output::stdout(&text);
     }

@@ -20,6 +20,7 @@ use crate::audit::read::Line;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
 use crate::cli::failure::Message;
+use crate::cli::format::FormatArg;
 use crate::cli::output;
 use crate::cli::output::BAD;
 use crate::cli::output::FAINT;
@@ -36,6 +37,7 @@ const ID_SLACK: i64 = 10 * 60_000;
 
 /// Show one record, and what to do next
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help("How to write it; JSON is the line of the log")))]
 #[command(after_help = "\
 Examples:
   deodar audit show 184467
@@ -46,9 +48,8 @@ pub struct ShowArgs {
     /// The number of the record, or the id of the decision
     #[arg(value_name = "ID|SEQ")]
     name: String,
-    /// Write the record as it is in the log: a line of JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArg,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -65,7 +66,7 @@ pub fn run(args: &ShowArgs) -> Result<ExitCode, Failure> {
                     old records may have been dropped: see `deodar audit stats`";
         return Err(Failure::Failed(Message::new(message, hint)));
     };
-    output::stdout(&if args.json {
+    output::stdout(&if args.format.is_json() {
         format!("{}\n", line.text)
     } else {
         text(&line)

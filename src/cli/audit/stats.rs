@@ -18,16 +18,19 @@ use crate::audit::stats::Counts;
 use crate::audit::stats::Stats;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
+use crate::cli::format::RowsFormat;
+use crate::cli::format::RowsFormatArg;
 use crate::cli::output;
 use crate::cli::output::HEAD;
 use crate::cli::output::NAME;
 use crate::cli::output::PLAIN;
 use crate::cli::output::paint;
 
-const JSON_HELP: &str = r#"Write JSON: {"segments", "disk_bytes", "records", "bytes", "first", "last", "kinds", "decisions", "causes", "revisions", "policies", "failed", "denied_principals", "denied_resources", "callers"}"#;
+const JSON_HELP: &str = r#"How to write it; JSON is {"segments", "disk_bytes", "records", "bytes", "first", "last", "kinds", "decisions", "causes", "revisions", "policies", "failed", "denied_principals", "denied_resources", "callers"}; CSV is a row for each name of each list, with its count"#;
 
 /// Show what the records of a log add up to
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(JSON_HELP)))]
 #[command(after_help = "\
 Examples:
   deodar audit stats --path /var/lib/deodar/audit
@@ -44,11 +47,8 @@ pub struct StatsArgs {
     top: usize,
     #[command(flatten)]
     filters: FilterArgs,
-    #[arg(long, conflicts_with = "csv", help = JSON_HELP)]
-    json: bool,
-    /// Write CSV: a row for each name of each list, with its count
-    #[arg(long)]
-    csv: bool,
+    #[command(flatten)]
+    format: RowsFormatArg,
 }
 
 /// Shows it.
@@ -58,12 +58,10 @@ pub struct StatsArgs {
 pub fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
     let stats = stats::stats(&args.path, &args.filters.filter());
     let stats = stats.map_err(|error| unreadable(&error))?;
-    let text = if args.json {
-        output::json(&json(&stats, args.top))
-    } else if args.csv {
-        rows(&stats, args.top)
-    } else {
-        text(&stats, args.top)
+    let text = match args.format.format() {
+        RowsFormat::Human => text(&stats, args.top),
+        RowsFormat::Json => output::json(&json(&stats, args.top)),
+        RowsFormat::Csv => rows(&stats, args.top),
     };
     output::stdout(&text);
     Ok(ExitCode::Yes)

@@ -8,7 +8,7 @@ use clap::Args;
 use tonic::Request;
 
 use super::filters::FilterArgs;
-use super::query::FormArgs;
+use super::query::FORMAT_HELP;
 use super::rows::Writer;
 use super::source::Source;
 use super::source::SourceArgs;
@@ -23,6 +23,7 @@ use crate::audit::read::Since;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
 use crate::cli::failure::Message;
+use crate::cli::format::RowsFormatArg;
 use crate::cli::server::ServerAddress;
 use crate::cli::server::block_on;
 use crate::cli::server::refused;
@@ -36,12 +37,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Show the latest records, and those that follow
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(FORMAT_HELP)))]
 #[command(after_help = "\
 Examples:
   deodar audit tail
   deodar audit tail --follow --decision deny
-  deodar audit tail -n 100 --kind activation --json | jq .revision
-  deodar audit tail --path /var/lib/deodar/audit --follow --csv")]
+  deodar audit tail -n 100 --kind activation --format json | jq .revision
+  deodar audit tail --path /var/lib/deodar/audit --follow --format csv")]
 pub struct TailArgs {
     /// So many of the latest records
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 10)]
@@ -55,7 +57,7 @@ pub struct TailArgs {
     #[command(flatten)]
     filters: FilterArgs,
     #[command(flatten)]
-    form: FormArgs,
+    format: RowsFormatArg,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -66,7 +68,7 @@ pub struct TailArgs {
 /// When the log or the server cannot be read, or the server ends.
 pub fn run(args: &TailArgs) -> Result<ExitCode, Failure> {
     let filter = args.filters.filter();
-    let mut writer = Writer::new(args.form.form());
+    let mut writer = Writer::new(args.format.format());
     match (args.source.source()?, args.follow) {
         (Source::Server(server), true) => follow_server(&server, args, &filter, &mut writer)?,
         (source, is_followed) => {

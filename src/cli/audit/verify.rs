@@ -15,6 +15,8 @@ use crate::audit::verify;
 use crate::audit::verify::Report;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
+use crate::cli::format::RowsFormat;
+use crate::cli::format::RowsFormatArg;
 use crate::cli::output;
 use crate::cli::output::BAD;
 use crate::cli::output::FAINT;
@@ -25,7 +27,7 @@ use crate::cli::output::PLAIN;
 use crate::cli::output::WARN;
 use crate::cli::output::paint;
 
-const JSON_HELP: &str = r#"Write JSON: {"whole", "log", "segments", "records", "bytes", "first_seq", "head": {"seq", "hash"}, "gaps", "lost", "incomplete_bytes", "fault": {"file", "line", "seq", "offset", "what", "hint"}}"#;
+const JSON_HELP: &str = r#"How to write it; JSON is {"whole", "log", "segments", "records", "bytes", "first_seq", "head": {"seq", "hash"}, "gaps", "lost", "incomplete_bytes", "fault": {"file", "line", "seq", "offset", "what", "hint"}}; CSV is a header and one row"#;
 
 const CSV_HEADER: &str = "whole,segments,records,head_seq,head_hash,gaps,lost,fault_file,fault_line,fault_seq,fault_offset,fault";
 
@@ -35,21 +37,19 @@ const CSV_HEADER: &str = "whole,segments,records,head_seq,head_hash,gaps,lost,fa
 /// segment states size and digest of the one before. That nothing was taken from
 /// the very end can be told only with the hash of the last record, kept elsewhere.
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(JSON_HELP)))]
 #[command(after_help = "\
 Examples:
   deodar audit verify --path /var/lib/deodar/audit
-  deodar audit verify --path backup/audit --json | jq -r .head.hash
+  deodar audit verify --path backup/audit --format json | jq -r .head.hash
 
 Exit codes: 0 whole, 1 a fault was found, or the log cannot be read, 2 usage")]
 pub struct VerifyArgs {
     /// The directory of the log; it may be in use
     #[arg(long, value_name = "DIR")]
     path: PathBuf,
-    #[arg(long, conflicts_with = "csv", help = JSON_HELP)]
-    json: bool,
-    /// Write CSV: a header and one row
-    #[arg(long)]
-    csv: bool,
+    #[command(flatten)]
+    format: RowsFormatArg,
 }
 
 /// Checks it.
@@ -58,12 +58,10 @@ pub struct VerifyArgs {
 /// When there is no log, or it cannot be read.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let report = verify::verify(&args.path).map_err(|error| unreadable(&error))?;
-    let text = if args.json {
-        output::json(&json(&report))
-    } else if args.csv {
-        row(&report)
-    } else {
-        text(&args.path, &report)
+    let text = match args.format.format() {
+        RowsFormat::Human => text(&args.path, &report),
+        RowsFormat::Json => output::json(&json(&report)),
+        RowsFormat::Csv => row(&report),
     };
     output::stdout(&text);
     Ok(if report.fault.is_none() {

@@ -58,7 +58,11 @@ pub fn ask(path: &Path, config: &Config, question: Question) -> Result<Answer, F
     Ok(answer(&snapshot, &view, &decision, explanation))
 }
 
-fn query(snapshot: &Snapshot, config: &Config, question: Question) -> Result<Query, Failure> {
+/// The question as a server with this configuration would take it.
+///
+/// # Errors
+/// When it does not fit the schema or the limits.
+pub fn query(snapshot: &Snapshot, config: &Config, question: Question) -> Result<Query, Failure> {
     let uids = [
         ("principal", &question.principal),
         ("action", &question.action),

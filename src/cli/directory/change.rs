@@ -16,6 +16,7 @@ use crate::cli::Failure;
 use crate::cli::check::question::JsonText;
 use crate::cli::check::question::entity;
 use crate::cli::failure::Message;
+use crate::cli::format::FormatArg;
 use crate::cli::server::block_on;
 use crate::proto::v1;
 use crate::proto::v1::operation::Kind;
@@ -27,18 +28,18 @@ use crate::proto::v1::patch_entity::Expiry;
 /// at once or not at all. Beside what Cedar knows, an entity may have
 /// `"expires"`: a time, and `"temporary_parents": [{"uid", "expires"}]`.
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(r#"How to write it; JSON is {"revision"}"#)))]
 #[command(after_help = "\
 Examples:
   deodar directory put '{\"uid\": {\"type\": \"Iot::DeviceGroup\", \"id\": \"test\"}, \"attrs\": {}, \"parents\": []}'
   deodar directory put @device.json
-  deodar directory get --json 'Org::User::\"anna\"' | jq .entities | deodar directory put -")]
+  deodar directory get --format json 'Org::User::\"anna\"' | jq .entities | deodar directory put -")]
 pub struct PutArgs {
     /// The entities: Cedar JSON, @FILE, or - for standard input
     #[arg(value_name = "JSON|@FILE|-")]
     entities: JsonText,
-    /// Write JSON: {"revision"}
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArg,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -48,6 +49,7 @@ pub struct PutArgs {
 /// Everything else of the entity stays. All changes are made at once or not at
 /// all.
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(r#"How to write it; JSON is {"revision"}"#)))]
 #[command(after_help = "\
 Examples:
   deodar directory patch 'Iot::Zone::\"lu-access\"' remote_operation=true --unset people_network
@@ -81,15 +83,15 @@ pub struct PatchArgs {
     /// When the entity is removed, or `never`
     #[arg(long, value_name = "TIME|never", value_parser = expiry)]
     expires: Option<Expiry>,
-    /// Write JSON: {"revision"}
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArg,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 /// Remove an entity, and the links that name it
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(r#"How to write it; JSON is {"revision"}"#)))]
 #[command(after_help = "\
 Examples:
   deodar directory delete 'Iot::Device::\"press-01\"'
@@ -100,9 +102,8 @@ pub struct DeleteArgs {
     /// End the memberships of its members first; without, an entity with members is not removed
     #[arg(long)]
     detach_members: bool,
-    /// Write JSON: {"revision"}
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArg,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -153,7 +154,10 @@ pub fn put(args: &PutArgs) -> Result<ExitCode, Failure> {
         entity_json(json).map_err(|message| bad(at, &message))
     });
     let operations = operations.collect::<Result<_, _>>()?;
-    print_revision(&block_on(write(&server, operations))?, args.json);
+    print_revision(
+        &block_on(write(&server, operations))?,
+        args.format.is_json(),
+    );
     Ok(ExitCode::Yes)
 }
 
@@ -169,7 +173,10 @@ pub fn patch(args: &PatchArgs) -> Result<ExitCode, Failure> {
         let hint = "name an attribute to set, as in `name=true`, or see `--help`";
         return Err(Failure::Usage(Message::new(message, hint)));
     }
-    print_revision(&block_on(write(&server, operations))?, args.json);
+    print_revision(
+        &block_on(write(&server, operations))?,
+        args.format.is_json(),
+    );
     Ok(ExitCode::Yes)
 }
 
@@ -223,6 +230,9 @@ pub fn delete(args: &DeleteArgs) -> Result<ExitCode, Failure> {
         uid: Some(reference(&args.entity)),
         detach_members: args.detach_members,
     });
-    print_revision(&block_on(write(&server, vec![operation]))?, args.json);
+    print_revision(
+        &block_on(write(&server, vec![operation]))?,
+        args.format.is_json(),
+    );
     Ok(ExitCode::Yes)
 }

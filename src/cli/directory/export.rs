@@ -8,6 +8,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::ValueEnum;
 
 use super::ServerArgs;
 use super::pages::Pages;
@@ -32,7 +33,7 @@ use crate::proto::v1::list_request::Filter;
 Examples:
   deodar directory export -o entities.ndjson
   deodar directory export --links -o links.ndjson
-  deodar directory export --type Iot::Device --json > devices.json")]
+  deodar directory export --type Iot::Device --format json > devices.json")]
 pub struct ExportArgs {
     /// Only entities of this type
     #[arg(long = "type", value_name = "TYPE", conflicts_with = "links")]
@@ -43,11 +44,23 @@ pub struct ExportArgs {
     /// Where to write; by default to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write one JSON array
-    #[arg(long)]
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", default_value = "ndjson")]
+    format: Format,
+    /// What `--format json` was called before.
+    #[arg(long, hide = true, conflicts_with = "format")]
     json: bool,
     #[command(flatten)]
     server: ServerArgs,
+}
+
+/// How to write what is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line of JSON each
+    Ndjson,
+    /// One JSON array
+    Json,
 }
 
 /// Exports.
@@ -74,7 +87,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     };
     let mut sheet = Sheet {
         into: BufWriter::new(into),
-        is_array: args.json,
+        is_array: args.json || args.format == Format::Json,
         count: 0,
     };
     let written = block_on(async { Ok(write(args, &server, &mut sheet).await) });

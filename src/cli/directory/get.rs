@@ -14,6 +14,7 @@ use super::shown::uid_json;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
 use crate::cli::check::question::entity;
+use crate::cli::format::FormatArg;
 use crate::cli::output;
 use crate::cli::output::FAINT;
 use crate::cli::output::NAME;
@@ -23,14 +24,15 @@ use crate::cli::server::in_time;
 use crate::cli::server::refused;
 use crate::proto::v1;
 
-const JSON_HELP: &str = r#"Write JSON: {"revision", "entities": [{"uid", "attrs", "parents", "tags", "version"} or {"uid", "absent": true}]}"#;
+const JSON_HELP: &str = r#"How to write it; JSON is {"revision", "entities": [{"uid", "attrs", "parents", "tags", "version"} or {"uid", "absent": true}]}"#;
 
 /// Show entities
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(JSON_HELP)))]
 #[command(after_help = "\
 Examples:
   deodar directory get 'Iot::Device::\"press-01\"' 'Org::User::\"anna\"'
-  deodar directory get --json 'Iot::Device::\"press-01\"'
+  deodar directory get --format json 'Iot::Device::\"press-01\"'
 
 Exit codes: 0 all are there, 1 one is not there, or failed, 2 usage or configuration")]
 pub struct GetArgs {
@@ -39,8 +41,8 @@ pub struct GetArgs {
     /// Read this revision or a later one
     #[arg(long, value_name = "REVISION")]
     at_least: Option<String>,
-    #[arg(long, help = JSON_HELP)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArg,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -62,7 +64,7 @@ pub fn run(args: &GetArgs) -> Result<ExitCode, Failure> {
     })?
     .into_inner();
     let is_whole = answer.entities.iter().all(|read| read.stored.is_some());
-    if args.json {
+    if args.format.is_json() {
         let entities = answer.entities.iter().map(|read| match &read.stored {
             Some(stored) => {
                 let mut json = entity_json(stored)?;

@@ -29,6 +29,7 @@ use super::resume::Resume;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
 use crate::cli::failure::Message;
+use crate::cli::format::FormatArg;
 use crate::cli::output;
 use crate::cli::output::count;
 use crate::cli::server::ServerAddress;
@@ -49,7 +50,7 @@ const FAULTS_SHOWN: usize = 10;
 const LINKS_HELP: &str =
     r#"Links instead of entities: [{"template_id", "link_id", "args": {"?principal": ENTITY}}]"#;
 const JSON_HELP: &str =
-    r#"Write JSON: {"imported", "skipped", "seconds", "per_second", "revision"}"#;
+    r#"How to write it; JSON is {"imported", "skipped", "seconds", "per_second", "revision"}"#;
 
 /// Store many entities or links from a file
 ///
@@ -59,6 +60,7 @@ const JSON_HELP: &str =
 /// file twice is stored as one or the other. How far the import got is noted in
 /// FILE.resume, which is removed at the end.
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(JSON_HELP)))]
 #[command(after_help = "\
 Examples:
   deodar directory import policies/entities/people.json
@@ -67,10 +69,6 @@ Examples:
   cargo xtask devices --count 1000000 | deodar directory import -
 
 Exit codes: 0 imported, 1 failed, 2 usage, or a bad entity or link")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
 pub struct ImportArgs {
     /// The file, or - for standard input
     #[arg(value_name = "FILE|-")]
@@ -89,8 +87,8 @@ pub struct ImportArgs {
     /// Transactions at a time; with 1 they are made in the order of the file
     #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     in_flight: u32,
-    #[arg(long, help = JSON_HELP)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArg,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -153,7 +151,7 @@ impl ImportArgs {
     fn report(&self, imported: &Imported, skipped: u64, seconds: f64) {
         let rate = rate(imported.count, seconds);
         let revision = imported.revision.map(|revision| revision.to_string());
-        if self.json {
+        if self.format.is_json() {
             output::stdout(&output::json(&json!({
                 "imported": imported.count,
                 "skipped": skipped,

@@ -17,6 +17,7 @@ use super::write;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
 use crate::cli::check::question::entity;
+use crate::cli::format::FormatArg;
 use crate::cli::output;
 use crate::cli::output::FAINT;
 use crate::cli::output::NAME;
@@ -26,8 +27,7 @@ use crate::proto::v1;
 use crate::proto::v1::list_request::Filter;
 use crate::proto::v1::operation::Kind;
 
-const LIST_JSON_HELP: &str =
-    r#"Write JSON: {"revision", "links": [{"template_id", "link_id", "args", "expires"}]}"#;
+const LIST_JSON_HELP: &str = r#"How to write it; JSON is {"revision", "links": [{"template_id", "link_id", "args", "expires"}]}"#;
 
 /// Add, remove and list links of templates
 ///
@@ -50,6 +50,7 @@ pub struct LinkArgs {
 #[derive(Debug, Subcommand)]
 enum LinkVerb {
     /// Add a link, in place of the one of the same id
+    #[command(mut_arg("format", |arg| arg.help(r#"How to write it; JSON is {"revision"}"#)))]
     Add {
         /// Unique among links, policies and templates
         id: String,
@@ -65,23 +66,23 @@ enum LinkVerb {
         /// When the link is removed; by default never
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         expires: Option<prost_types::Timestamp>,
-        /// Write JSON: {"revision"}
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        format: FormatArg,
         #[command(flatten)]
         server: ServerArgs,
     },
     /// Remove a link
+    #[command(mut_arg("format", |arg| arg.help(r#"How to write it; JSON is {"revision"}"#)))]
     Remove {
         /// The id of the link
         id: String,
-        /// Write JSON: {"revision"}
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        format: FormatArg,
         #[command(flatten)]
         server: ServerArgs,
     },
     /// List links
+    #[command(mut_arg("format", |arg| arg.help(LIST_JSON_HELP)))]
     List {
         /// Only of this template
         #[arg(long, value_name = "ID")]
@@ -92,8 +93,8 @@ enum LinkVerb {
         /// Only with this resource
         #[arg(long, value_name = "ENTITY", value_parser = entity)]
         resource: Option<EntityUid>,
-        #[arg(long, help = LIST_JSON_HELP)]
-        json: bool,
+        #[command(flatten)]
+        format: FormatArg,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -111,7 +112,7 @@ pub fn run(args: &LinkArgs) -> Result<ExitCode, Failure> {
             principal,
             resource,
             expires,
-            json,
+            format,
             server,
         } => {
             let link = v1::Link {
@@ -123,18 +124,18 @@ pub fn run(args: &LinkArgs) -> Result<ExitCode, Failure> {
             };
             let server = server.address()?;
             let written = block_on(write(&server, vec![Kind::PutLink(link)]))?;
-            print_revision(&written, *json);
+            print_revision(&written, format.is_json());
         }
-        LinkVerb::Remove { id, json, server } => {
+        LinkVerb::Remove { id, format, server } => {
             let remove = Kind::RemoveLink(v1::RemoveLink { id: id.clone() });
             let server = server.address()?;
-            print_revision(&block_on(write(&server, vec![remove]))?, *json);
+            print_revision(&block_on(write(&server, vec![remove]))?, format.is_json());
         }
         LinkVerb::List {
             template,
             principal,
             resource,
-            json,
+            format,
             server,
         } => {
             let filter = v1::LinkFilter {
@@ -142,7 +143,7 @@ pub fn run(args: &LinkArgs) -> Result<ExitCode, Failure> {
                 principal: principal.as_ref().map(reference),
                 resource: resource.as_ref().map(reference),
             };
-            list(server, filter, *json)?;
+            list(server, filter, format.is_json())?;
         }
     }
     Ok(ExitCode::Yes)

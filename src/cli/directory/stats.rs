@@ -11,6 +11,7 @@ use super::shown::moment;
 use super::shown::time;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
+use crate::cli::format::FormatArg;
 use crate::cli::output;
 use crate::cli::output::FAINT;
 use crate::cli::output::HEAD;
@@ -22,13 +23,14 @@ use crate::cli::server::in_time;
 use crate::cli::server::refused;
 use crate::proto::v1;
 
-const JSON_HELP: &str = r#"Write JSON: {"revision", "time", "entities": {type: count}, "links": {template: count}, "expiring", "next_expiry"}"#;
+const JSON_HELP: &str = r#"How to write it; JSON is {"revision", "time", "entities": {type: count}, "links": {template: count}, "expiring", "next_expiry"}"#;
 
 /// Show how many entities and links there are
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(JSON_HELP)))]
 pub struct StatsArgs {
-    #[arg(long, help = JSON_HELP)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArg,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -45,7 +47,7 @@ pub fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
         stats.map_err(|status| refused(&status))
     })?
     .into_inner();
-    let text = if args.json {
+    let text = if args.format.is_json() {
         output::json(&json!({
             "revision": stats.revision,
             "time": stats.time.map(|at| moment(Some(&at))),

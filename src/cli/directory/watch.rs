@@ -18,6 +18,7 @@ use super::shown::value_json;
 use crate::cli::ExitCode;
 use crate::cli::Failure;
 use crate::cli::failure::Message;
+use crate::cli::format::FormatArg;
 use crate::cli::output;
 use crate::cli::output::FAINT;
 use crate::cli::output::HEAD;
@@ -32,14 +33,15 @@ use crate::proto::v1::patch_entity::Expiry;
 use crate::proto::v1::put_entity::Form;
 use crate::proto::v1::watch_response::Event;
 
-const JSON_HELP: &str = r#"Write each transaction as a line of JSON: {"revision", "time", "actor", "continues", "operations": [{"put": ..} or {"patch": ..} or ..]}"#;
+const JSON_HELP: &str = r#"How to write it; as JSON, each transaction is a line {"revision", "time", "actor", "continues", "operations": [{"put": ..} or {"patch": ..} or ..]}"#;
 
 /// Show changes as they happen, until stopped
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |arg| arg.help(JSON_HELP)))]
 #[command(after_help = "\
 Examples:
   deodar directory watch
-  deodar directory watch --after REVISION --json | jq -c .operations[]")]
+  deodar directory watch --after REVISION --format json | jq -c .operations[]")]
 pub struct WatchArgs {
     /// Begin after this revision; by default with what happens from now on
     #[arg(long, value_name = "REVISION")]
@@ -47,8 +49,8 @@ pub struct WatchArgs {
     /// End after so many transactions
     #[arg(long, value_name = "NUMBER")]
     count: Option<u64>,
-    #[arg(long, help = JSON_HELP)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArg,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -76,7 +78,7 @@ pub fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
             };
             match message.event {
                 Some(Event::Transaction(transaction)) => {
-                    output::stdout(&shown(&transaction, args.json)?);
+                    output::stdout(&shown(&transaction, args.format.is_json())?);
                     if !transaction.continues {
                         left = left.map(|left| left.saturating_sub(1));
                     }
@@ -186,7 +188,7 @@ fn operation_json(operation: &v1::Operation) -> Result<Json, Failure> {
                     .collect::<Result<serde_json::Map<_, _>, String>>()
                     .map_err(|what| {
                         let message = format!("{what} cannot be written as JSON");
-                        Failure::Failed(Message::new(message, "watch without `--json`"))
+                        Failure::Failed(Message::new(message, "watch without `--format json`"))
                     })
             };
             let expires = patch.expiry.as_ref().map(|expiry| match expiry {

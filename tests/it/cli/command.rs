@@ -15,13 +15,30 @@ fn help() {
 
     Usage: deodar [OPTIONS] <COMMAND>
 
-    Commands:
+    Decide:
       serve        Answer requests over gRPC
       check        Ask one question, and be told why
+      explain      Explain one decision: conditions, values, what would turn it
+
+    Write policies:
+      init         Start a policy repository
+      validate     Find the mistakes in a policy directory
+      fmt          Bring policies and schema into one form
+      lint         Find what is legal, but probably not meant
+      test         Run the tests of a policy directory
+      prove        Prove invariants of the policies for every possible request
+
+    Change policies:
+      diff         Tell who gains or loses access by a change
+      replay       Decide recorded questions again, by other policies
+      bench        Measure what each policy costs
+
+    Run a server:
       directory    See and change the entities and links of a server
       audit        Read and check the audit log
-      validate     Find the mistakes in a policy directory
       config       Show the configuration, and what can be configured
+
+    Other:
       completions  Print the completions of a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -46,12 +63,16 @@ fn help() {
       deodar validate policies/         find the mistakes in a policy directory
       deodar check --policies policies/ --principal 'User::"alice"' \
           --action 'Action::"read"' --resource 'Doc::"plan"'
+      deodar init demo                  start a policy directory with tests
+      deodar test --coverage demo       test it, and see what no test reaches
+      deodar diff main .                who gains or loses access by a change
       deodar serve                      answer over gRPC on 127.0.0.1:8470
       deodar directory stats            what entities and links the server has
       deodar audit tail                 what was decided last
       deodar config show                what is configured, and where each value comes from
 
-    Exit codes: 0 yes, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies, 5 tests failed
+    Exit codes: 0 yes, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies, 5 tests failed,
+    6 found what was looked for (a lint, a change, a broken invariant), 7 no solver
     "#);
 }
 
@@ -138,9 +159,10 @@ fn help_of_check() {
           --policies <DIR>           Decide from this policy directory; by default the one that is
                                      configured [key: policies.path]
           --server <URL|unix:PATH>   Ask this server
-          --json                     Write JSON: {"decision": "allow"|"deny", "cause", "sentence",
-                                     "policies", "advice", "obligations", "errors", "near_misses",
-                                     "near_misses_left_out", "revisions", "decision_id"}
+          --format <FORMAT>          How to write it; JSON is {"decision": "allow"|"deny", "cause",
+                                     "sentence", "policies", "advice", "obligations", "errors",
+                                     "near_misses", "near_misses_left_out", "revisions", "decision_id"}
+                                     [default: human] [possible values: human, json]
           --config <FILE>            The configuration file; by default `DEODAR_CONFIG`, or
                                      ./deodar.toml if there is one
       -h, --help                     Print help (see more with '--help')
@@ -152,7 +174,7 @@ fn help_of_check() {
           --action 'Iot::Action::"publish"' --resource 'Iot::Topic::"plant/press-1/temperature"'
       deodar check ... --context '{"session": {"ip": "10.0.0.1"}}' --now 2026-11-22T03:12:00Z
       deodar check ... --context @context.json --entities @entities.json
-      deodar check --server http://127.0.0.1:8470 ... --json
+      deodar check --server http://127.0.0.1:8470 ... --format json
 
     Exit codes: 0 allowed, 1 failed, 2 usage or configuration, 3 denied, 4 invalid policies
     "#);
@@ -169,22 +191,26 @@ fn help_of_validate_and_config() {
     Usage: deodar validate [OPTIONS] [DIR]
 
     Arguments:
-      [DIR]  The directory; by default the one that is configured [key: policies.path]
+      [DIR]  The directory; by default this one if it has a manifest.toml, else the one that is
+             configured [key: policies.path]
 
     Options:
-          --json           Write JSON: {"valid", "files", "policies", "templates", "entities", "links",
-                           "policy_revision", "directory_revision", "faults": [{"file", "line",
-                           "column", "text", "message", "hint", "is_warning"}], "warnings": [..]}
-          --deny-warnings  Treat warnings as faults
-          --config <FILE>  The configuration file; by default `DEODAR_CONFIG`, or ./deodar.toml if there
-                           is one
-      -h, --help           Print help (see more with '--help')
-          --color <WHEN>   When to write in colours [default: auto] [possible values: auto, always,
-                           never]
+          --format <FORMAT>  How to write it; JSON is {"valid", "files", "policies", "templates",
+                             "entities", "links", "tests", "cases", "invariants", "policy_revision",
+                             "directory_revision", "faults": [{"file", "line", "column", "text",
+                             "message", "hint", "is_warning"}], "warnings": [..]} [default: human]
+                             [possible values: human, json, github]
+          --deny-warnings    Treat warnings as faults
+          --config <FILE>    The configuration file; by default `DEODAR_CONFIG`, or ./deodar.toml if
+                             there is one
+      -h, --help             Print help (see more with '--help')
+          --color <WHEN>     When to write in colours [default: auto] [possible values: auto, always,
+                             never]
 
     Examples:
       deodar validate policies/
-      deodar validate --deny-warnings --json . > report.json
+      deodar validate --deny-warnings --format json . > report.json
+      deodar validate --format github          annotate a pull request
 
     Exit codes: 0 valid, 1 the directory cannot be read, 2 usage or configuration, 4 invalid
     "#);

@@ -601,8 +601,9 @@ fn help() {
           --batch <NUMBER>          Entities or links in one transaction [default: 1000]
           --in-flight <NUMBER>      Transactions at a time; with 1 they are made in the order of the
                                     file [default: 4]
-          --json                    Write JSON: {"imported", "skipped", "seconds", "per_second",
-                                    "revision"}
+          --format <FORMAT>         How to write it; JSON is {"imported", "skipped", "seconds",
+                                    "per_second", "revision"} [default: human] [possible values: human,
+                                    json]
           --server <URL|unix:PATH>  The server; by default the first that the configuration listens on
                                     [keys: server.grpc, server.unix]
           --config <FILE>           The configuration file; by default `DEODAR_CONFIG`, or ./deodar.toml

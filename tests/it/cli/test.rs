@@ -745,16 +745,40 @@ fn help_of_test() {
                               "skipped", "failure": {"differences": [{"what", "expected", "came"}],
                               "decision", "cause", "sentence", "policies", "errors", "near_misses",
                               "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line",
-                              "column", "text", "message", "hint", "is_warning"}]} [default: pretty]
+                              "column", "text", "message", "hint", "is_warning"}], and with the flags of
+                              these names "coverage": {"covered", "total", "percent", "minimum", "met",
+                              "cases", "cases_failed", "policies": [{"id", "file", "line", "template",
+                              "covered", "total", "matched", "satisfied", "unsatisfied", "errored",
+                              "links", "clauses": [{"text", "line", "constant", "true", "false",
+                              "errored"}], "missing": [{"line", "clause", "what"}]}]}, "mutation":
+                              {"total", "killed", "survived", "explained", "percent", "operators",
+                              "invalid", "equivalent", "decisions", "cases", "cases_failing",
+                              "survivors": [{"policy", "file", "line", "operator", "before", "after",
+                              "text", "hint", "explained"}], "stale_explanations": [{"policy", "file",
+                              "line", "name", "is_unknown"}]}} [default: pretty]
           --shuffle[=<SEED>]  Run suites and their cases in an order of chance, or that of a seed
           --watch             Run them again after every change, until ctrl-c or the end of standard
                               input
       -v, --verbose           Also list what passed, and what is skipped and why
-          --config <FILE>     The configuration file; by default `DEODAR_CONFIG`, or ./deodar.toml if
-                              there is one
       -h, --help              Print help (see more with '--help')
           --color <WHEN>      When to write in colours [default: auto] [possible values: auto, always,
                               never]
+
+    Coverage:
+          --coverage                   Print which policies and conditions the cases reach. A condition
+                                       that is never true or never false is half covered; a policy
+                                       without conditions is covered when it matches
+          --coverage-min <PERCENT>     Fail when less than this is covered, of a hundred
+          --coverage-listing <FILE|->  Write the policy files with how often each line was true and
+                                       false
+          --coverage-lcov <FILE>       Write an lcov tracefile
+
+    Mutation:
+          --mutate         Change one policy at a time, in one place, and report the changes that no
+                           case notices. A policy explains those that are meant by @survives("operator:
+                           reason; ..")
+          --config <FILE>  The configuration file; by default `DEODAR_CONFIG`, or ./deodar.toml if there
+                           is one
 
     Examples:
       deodar test                                     the tests of the current or configured directory
@@ -763,8 +787,11 @@ fn help_of_test() {
       deodar test --filter '*door*' --filter grants   cases, suites or files of these names
       deodar test --format junit > junit.xml
       deodar test --watch                             again after every change
+      deodar test --coverage --coverage-min 90        what no test reaches
+      deodar test --mutate                            which changes of the policies no test notices
 
     Exit codes: 0 passed, 1 the directory cannot be read, 2 usage or configuration, 4 the policies or a
-    test file are invalid, 5 a test failed, or none was run
+    test file are invalid, 5 a test failed, none was run, too little is covered, or a change is not
+    noticed
     "#);
 }

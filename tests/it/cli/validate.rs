@@ -1,5 +1,7 @@
 //! `deodar validate`.
 
+use std::fs;
+
 use crate::cli::Place;
 use crate::cli::assert_shown;
 
@@ -117,6 +119,9 @@ fn json() {
       "templates": 1,
       "entities": 5,
       "links": 1,
+      "tests": 0,
+      "cases": 0,
+      "invariants": 0,
       "policy_revision": "[DIGEST]",
       "directory_revision": "[DIGEST]",
       "faults": [],
@@ -137,6 +142,9 @@ fn json() {
       "templates": null,
       "entities": null,
       "links": null,
+      "tests": 0,
+      "cases": null,
+      "invariants": 0,
       "policy_revision": "[DIGEST]",
       "directory_revision": "[DIGEST]",
       "faults": [
@@ -153,6 +161,89 @@ fn json() {
       "warnings": []
     }
     "#);
+}
+
+#[test]
+fn tests_and_invariants_are_read_too() {
+    let place = Place::new();
+    place.write("policies/a.test.yaml", "cases:\n  - [\n");
+    place.write("policies/invariants.yaml", "invariants: \"\n");
+    fs::write(place.0.path().join("policies/b.test.yaml"), b"a: \xff").unwrap();
+    assert_shown!(place.run(&["validate", "policies"]), @r#"
+    exit 4
+    --- stdout
+      × not YAML: unclosed bracket '['
+       ╭─[a.test.yaml:2:5]
+     1 │ cases:
+     2 │   - [
+       ·     ▲
+       ╰────
+      help: see the place that is marked, and the lines before it
+
+      × not UTF-8 from this byte on
+       ╭─[b.test.yaml:1:4]
+     1 │ a: �
+       ·    ─
+       ╰────
+      help: save the file as UTF-8
+
+      × invalid indentation in multiline quoted scalar at line 2, column 1
+       ╭─[invariants.yaml:2:1]
+     1 │ invariants: "
+       ╰────
+      help: write YAML
+
+    invalid: 3 faults; 8 files, 3 policies, 1 template, 5 entities, 1 link, 2 test files, 1 file of invariants, revision [REVISION]
+    "#);
+}
+
+#[test]
+fn annotations_of_github() {
+    let place = Place::new();
+    place.write(
+        "policies/worse.cedar",
+        "permit (principal, action, resource)\nwhen { principal.colour == 3 };\n",
+    );
+    assert_shown!(place.run(&["validate", "policies", "--format", "github"]), @r"
+    exit 4
+    --- stdout
+    ::error file=policies/worse.cedar,line=2,col=8::for policy `worse.cedar#0`, attribute `colour` on entity type `User` not found%0Adid you mean `badge`?
+    invalid: 1 fault; 6 files, entities and links not checked, revision [REVISION]
+    ");
+    place.write(
+        "policies/worse.cedar",
+        "permit (principal, action, resource)\nwhen { false };\n",
+    );
+    assert_shown!(place.run(&["validate", "--format=github"]), @r"
+    exit 0
+    --- stdout
+    ::warning file=policies/worse.cedar,line=1,col=1::for policy `worse.cedar#0`, policy is impossible: the policy expression evaluates to false for all valid requests
+    valid with 1 warning; 6 files, 4 policies, 1 template, 5 entities, 1 link, revision [REVISION]
+    ");
+}
+
+#[test]
+fn the_format_is_said_once() {
+    let place = Place::new();
+    let json = place.run(&["validate", "policies", "--json"]);
+    assert_eq!(
+        place.run(&["validate", "policies", "--format", "json"]),
+        json
+    );
+    let both = place.run(&["validate", "policies", "--json", "--format", "json"]);
+    assert!(both.starts_with("exit 2\n"), "{both}");
+}
+
+/// Where there is a manifest, that is the repository.
+#[test]
+fn the_repository_that_one_stands_in() {
+    let place = Place::new();
+    place.write("manifest.toml", "name = \"root\"\n");
+    assert_shown!(place.run(&["validate"]), @r"
+    exit 0
+    --- stdout
+    valid; 3 files, 3 policies, 1 template, 0 entities, 0 links, revision [REVISION]
+    ");
 }
 
 #[test]

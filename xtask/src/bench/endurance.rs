@@ -141,15 +141,20 @@ pub(crate) fn measure(effort: Effort) -> Result<Endurance, String> {
 fn read(deodar: &Process) -> Result<(Json, Vec<Read>), String> {
     let nobody = r#"Org::User::"nobody""#;
     let commands: [(&str, &[&str]); 4] = [
-        ("`deodar audit stats`", &["stats", "--json"]),
-        ("`deodar audit verify`", &["verify", "--json"]),
+        ("`deodar audit stats`", &["stats", "--format=json"]),
+        ("`deodar audit verify`", &["verify", "--format=json"]),
         (
             "`deodar audit query` for somebody who never asked",
-            &["query", "--json", "--principal", r#"Org::User::"never""#],
+            &[
+                "query",
+                "--format=json",
+                "--principal",
+                r#"Org::User::"never""#,
+            ],
         ),
         (
             "`deodar audit query` for somebody who asked every eighth question",
-            &["query", "--json", "--principal", nobody],
+            &["query", "--format=json", "--principal", nobody],
         ),
     ];
     let mut reads = Vec::new();

@@ -17,6 +17,7 @@ use super::root;
 use super::server::Rounds;
 use super::start::Starts;
 use super::telemetry::Telemetry;
+use super::tools::Tools;
 use super::trouble::Troubles;
 
 mod audit;
@@ -24,6 +25,7 @@ mod budgets;
 mod directory;
 mod endurance;
 mod tables;
+mod tools;
 
 /// What is known of causes, by hand.
 const COMMENTARY: &str = include_str!("page/commentary.md");
@@ -41,6 +43,7 @@ pub(super) struct Results {
     pub(super) telemetry: Option<Kept<Telemetry>>,
     pub(super) trouble: Option<Kept<Troubles>>,
     pub(super) endurance: Option<Kept<Endurance>>,
+    pub(super) tools: Option<Kept<Tools>>,
 }
 
 /// Writes the page anew.
@@ -57,6 +60,7 @@ pub(crate) fn write() -> Result<(), String> {
         telemetry: results::read("telemetry"),
         trouble: results::read("trouble"),
         endurance: results::read("endurance"),
+        tools: results::read("tools"),
     };
     let path = root().join("docs/performance.md");
     fs::create_dir_all(root().join("docs")).map_err(|error| error.to_string())?;
@@ -98,6 +102,9 @@ fn page(results: &Results) -> String {
     }
     if let Some(endurance) = &results.endurance {
         page.push_str(&endurance::endurance(&endurance.measured));
+    }
+    if let Some(tools) = &results.tools {
+        page.push_str(&tools::tools(&tools.measured));
     }
     page.push('\n');
     page.push_str(COMMENTARY);
@@ -151,6 +158,7 @@ fn machines(results: &Results) -> String {
             "endurance",
             results.endurance.as_ref().map(|kept| &kept.machine),
         ),
+        ("tools", results.tools.as_ref().map(|kept| &kept.machine)),
     ];
     let mut text = String::from(
         "\n## Where this was measured\n\n| section | date | commit | machine | compiler | load average at the end |\n|---|---|---|---|---|---|\n",

@@ -177,7 +177,7 @@ fn end(mut server: Server, is_traced: bool, stuck: Option<&Syncs>) -> Result<Tro
     server.process.end("TERM")?;
     let mut stats = Command::new(process::target().join("release/deodar"));
     stats
-        .args(["audit", "stats", "--json", "--path"])
+        .args(["audit", "stats", "--format=json", "--path"])
         .arg(server.process.audit()?);
     let printed = process::printed(&mut stats, Duration::from_secs(60))?;
     let stats: serde_json::Value =

@@ -137,6 +137,9 @@ fn budgets(results: &Results) -> Vec<Budget> {
     if let Some(kept) = &results.endurance {
         budgets.extend(audit::endurance(&kept.measured));
     }
+    if let Some(kept) = &results.tools {
+        budgets.extend(super::tools::budgets(&kept.measured));
+    }
     budgets
 }
 

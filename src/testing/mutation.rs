@@ -1,0 +1,262 @@
+//! Mutation testing: which changes of a policy no case notices.
+//!
+//! ```text
+//! policy text --mutants--> texts --kill--> decided again with each, case by case
+//!   text.rs: words and parts    scope.rs, condition.rs, words.rs: what is changed
+//! ```
+//!
+//! One policy is changed at a time, in one place. A mutant that does not validate
+//! against the schema, or means the same, is not made. It is killed by a case that
+//! passes and that comes to something else than its `expected` when the mutant
+//! decides in place of the policy. Only cases are asked that the policy, or the
+//! mutant, has a part in.
+//!
+//! A survivor may be explained in the policy, by the operator's name:
+//! `@survives("scope: only people can be in this role; compare: no two are equal")`.
+
+pub mod condition;
+pub mod constants;
+pub mod edit;
+mod environments;
+pub mod kill;
+pub mod mutants;
+pub mod operator;
+pub mod scope;
+pub mod text;
+pub mod words;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use smol_str::SmolStr;
+
+use super::Suite;
+use super::parallel::in_parallel;
+use super::subject::Subject;
+use super::subject::subjects;
+use crate::engine::Snapshot;
+use crate::engine::View;
+use crate::engine::policy::PolicyInfo;
+use edit::Edit;
+use kill::Ready;
+use mutants::Mutants;
+use mutants::validator;
+use operator::Operator;
+
+/// The annotation that explains survivors.
+const ANNOTATION: &str = "survives";
+
+/// Room for Cedar's parser, which recurses.
+const STACK_BYTES: usize = 64 << 20;
+
+/// A change that might be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Of what kind it is.
+    pub operator: Operator,
+    /// In order of place.
+    pub edits: Vec<Edit>,
+}
+
+impl Change {
+    fn new(operator: Operator, edit: Edit) -> Self {
+        Self {
+            operator,
+            edits: vec![edit],
+        }
+    }
+
+    /// In order of operators, and of places within them.
+    fn order(&self) -> (Operator, usize) {
+        let first = self.edits.first();
+        (self.operator, first.map_or(0, |edit| edit.span.start))
+    }
+}
+
+/// A policy with one change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mutant {
+    /// Of what kind the change is.
+    pub operator: Operator,
+    /// The first line that is changed, from 1.
+    pub line: usize,
+    /// The changed lines as they are.
+    pub before: Vec<String>,
+    /// As the mutant has them.
+    pub after: Vec<String>,
+    /// The text of the mutant; `None` for a policy that is left out.
+    pub text: Option<String>,
+}
+
+/// A mutant that no case kills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survivor {
+    /// The policy.
+    pub info: Arc<PolicyInfo>,
+    /// The mutant.
+    pub mutant: Mutant,
+    /// What a case would have to ask.
+    pub needs: String,
+    /// Why it may live, as the policy says.
+    pub explained: Option<String>,
+}
+
+/// A policy's explanation of survivors that there are none of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale {
+    /// The policy.
+    pub info: Arc<PolicyInfo>,
+    /// What stands before the colon.
+    pub name: String,
+    /// Whether that is no operator at all.
+    pub is_unknown: bool,
+}
+
+/// What became of all mutants.
+#[derive(Debug, Default)]
+pub struct Mutation {
+    /// How many there were.
+    pub total: usize,
+    /// How many were killed.
+    pub killed: usize,
+    /// In order of file, line and operator.
+    pub survivors: Vec<Survivor>,
+    /// Explanations that explain nothing.
+    pub stale: Vec<Stale>,
+    /// By operator: how many there were, and how many were killed.
+    pub operators: BTreeMap<Operator, Tally>,
+    /// How many changes the validator refused.
+    pub invalid: usize,
+    /// How many changes changed nothing.
+    pub equivalent: usize,
+    /// How many decisions were made.
+    pub decisions: usize,
+    /// How many cases took part: those that pass.
+    pub cases: usize,
+    /// How many were left out because they fail without any mutant.
+    pub cases_failing: usize,
+}
+
+/// How many mutants there were of a kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// All.
+    pub total: usize,
+    /// Killed ones.
+    pub killed: usize,
+}
+
+/// What became of the mutants of one policy.
+#[derive(Debug, Default)]
+struct Outcome {
+    survivors: Vec<Survivor>,
+    stale: Vec<Stale>,
+    operators: BTreeMap<Operator, Tally>,
+    invalid: usize,
+    equivalent: usize,
+    decisions: usize,
+}
+
+impl Mutation {
+    /// Makes every mutant of every policy and template, and lets the cases that
+    /// pass try to kill it.
+    pub fn run(snapshot: &Snapshot, view: &View, suites: &[Suite]) -> Self {
+        let ready = Ready::new(snapshot, view, suites);
+        let validator = validator(snapshot);
+        let subjects = subjects(snapshot);
+        let outcomes = in_parallel(&subjects, |subject| {
+            let mutants = stacker::grow(STACK_BYTES, || {
+                Mutants::of(subject, snapshot, validator.as_ref())
+            });
+            outcome(subject, mutants, &ready)
+        });
+        let mut all = Self {
+            cases: ready.cases.len(),
+            cases_failing: ready.failing,
+            ..Self::default()
+        };
+        for outcome in outcomes {
+            all.add(outcome);
+        }
+        all
+    }
+
+    /// The survivors that nobody explained.
+    pub fn unexplained(&self) -> impl Iterator<Item = &Survivor> {
+        let survivors = self.survivors.iter();
+        survivors.filter(|survivor| survivor.explained.is_none())
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        for (operator, tally) in outcome.operators {
+            self.total += tally.total;
+            self.killed += tally.killed;
+            let sum = self.operators.entry(operator).or_default();
+            sum.total += tally.total;
+            sum.killed += tally.killed;
+        }
+        self.survivors.extend(outcome.survivors);
+        self.stale.extend(outcome.stale);
+        self.invalid += outcome.invalid;
+        self.equivalent += outcome.equivalent;
+        self.decisions += outcome.decisions;
+    }
+}
+
+fn outcome(subject: &Subject<'_>, mutants: Mutants, ready: &Ready<'_>) -> Outcome {
+    let mut outcome = Outcome {
+        invalid: mutants.invalid,
+        equivalent: mutants.equivalent,
+        ..Outcome::default()
+    };
+    let explanations = explanations(&subject.info);
+    let mut used = vec![false; explanations.len()];
+    let mut hunt = ready.hunt(&subject.info.id);
+    for mutant in mutants.made {
+        let tally = outcome.operators.entry(mutant.operator).or_default();
+        tally.total += 1;
+        let Some(needs) = hunt.survives(&mutant) else {
+            tally.killed += 1;
+            continue;
+        };
+        let found = explanations
+            .iter()
+            .position(|(name, _)| *name == mutant.operator.name());
+        if let Some(used) = found.and_then(|found| used.get_mut(found)) {
+            *used = true;
+        }
+        let explained = found.and_then(|found| explanations.get(found));
+        outcome.survivors.push(Survivor {
+            info: Arc::clone(&subject.info),
+            needs,
+            explained: explained.map(|(_, reason)| (*reason).to_owned()),
+            mutant,
+        });
+    }
+    outcome
+        .survivors
+        .sort_by_key(|survivor| survivor.mutant.line);
+    outcome.decisions = hunt.decisions;
+    for ((name, _), _) in explanations.iter().zip(used).filter(|(_, used)| !used) {
+        outcome.stale.push(Stale {
+            info: Arc::clone(&subject.info),
+            name: (*name).to_owned(),
+            is_unknown: Operator::of_name(name).is_none(),
+        });
+    }
+    outcome
+}
+
+/// `operator: reason; operator: reason`
+fn explanations(info: &PolicyInfo) -> Vec<(&str, &str)> {
+    let text = info.annotations.get(ANNOTATION).map(SmolStr::as_str);
+    text.into_iter()
+        .flat_map(|text| text.split(';'))
+        .filter(|part| !part.trim().is_empty())
+        .map(|part| {
+            let (name, reason) = part.split_once(':').unwrap_or((part, ""));
+            (name.trim(), reason.trim())
+        })
+        .collect()
+}

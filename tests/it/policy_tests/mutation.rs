@@ -1,0 +1,391 @@
+//! Mutation where the survivors are known by hand, and against compiling anew.
+
+use std::collections::BTreeSet;
+
+use deodar::directory;
+use deodar::engine::Files;
+use deodar::engine::compile;
+use deodar::engine::decide;
+use deodar::testing::mutation::Mutation;
+use deodar::testing::mutation::mutants::Mutants;
+use deodar::testing::mutation::mutants::validator;
+use deodar::testing::mutation::operator::Operator;
+use deodar::testing::subject::subjects;
+
+use super::ENTITIES;
+use super::SCHEMA;
+use super::World;
+
+fn run(world: &World) -> Mutation {
+    Mutation::run(&world.snapshot, &world.view, &world.suites)
+}
+
+fn shown(mutation: &Mutation) -> Vec<String> {
+    let survivors = mutation.survivors.iter();
+    survivors
+        .map(|survivor| {
+            let mutant = &survivor.mutant;
+            let explained = if survivor.explained.is_some() {
+                " (explained)"
+            } else {
+                ""
+            };
+            format!(
+                "{}:{} {}: {} -> {}{explained}",
+                survivor.info.file,
+                mutant.line,
+                mutant.operator.name(),
+                mutant.before.join(" "),
+                mutant.after.join(" "),
+            )
+        })
+        .collect()
+}
+
+const LEVEL: &str = r#"
+@id("level")
+permit (principal, action == Action::"read", resource)
+when { principal.level > 2 };
+"#;
+
+fn level(policy: &str, cases: &[(&str, &str, &str)]) -> World {
+    let mut tests = "now: 2026-11-22T12:00:00Z\ncases:\n".to_owned();
+    for (principal, level, decision) in cases {
+        tests.push_str(&format!(
+            "  - name: {principal} of level {level}\n    principal: 'User::\"{principal}\"'\n    action: 'Action::\"read\"'\n    resource: 'Doc::\"plan\"'\n    entities: [{{ uid: 'User::\"{principal}\"', attrs: {{ level: {level} }} }}]\n    decision: {decision}\n",
+        ));
+    }
+    World::of(&[
+        ("schema.cedarschema", SCHEMA),
+        ("docs.cedar", policy),
+        ("entities/all.json", ENTITIES),
+        ("docs.test.yaml", &tests),
+    ])
+}
+
+/// `> 2` is told from `>= 2` and `> 1` by who has 2, from `> 3` by who has 3. That
+/// the action is not looked at, nobody asks. Seen to fail when only the first case
+/// is asked.
+#[test]
+fn survivors_are_as_found_by_hand() {
+    let world = level(LEVEL, &[("ann", "5", "allow"), ("bob", "1", "deny")]);
+    let mutation = run(&world);
+    assert_eq!(
+        shown(&mutation),
+        [
+            "docs.cedar:3 scope: permit (principal, action == Action::\"read\", resource) -> permit (principal, action, resource)",
+            "docs.cedar:4 compare: when { principal.level > 2 }; -> when { principal.level >= 2 };",
+            "docs.cedar:4 integer: when { principal.level > 2 }; -> when { principal.level > 3 };",
+            "docs.cedar:4 integer: when { principal.level > 2 }; -> when { principal.level > 1 };",
+        ]
+    );
+    assert_eq!((mutation.cases, mutation.cases_failing), (2, 0));
+    // effect, remove, scope, drop and negate the condition, compare twice, two
+    // numbers.
+    assert_eq!((mutation.total, mutation.killed), (9, 5));
+
+    let sharper = level(
+        LEVEL,
+        &[
+            ("ann", "3", "allow"),
+            ("bob", "2", "deny"),
+            ("bob", "0", "allow"),
+        ],
+    );
+    let mutation = run(&sharper);
+    assert_eq!(mutation.survivors.len(), 1, "{:#?}", shown(&mutation));
+    assert_eq!(mutation.cases_failing, 1);
+    assert_eq!(
+        mutation.survivors[0].needs,
+        "ask something that lies just outside the scope of this policy"
+    );
+}
+
+/// Seen to fail when an explanation of one operator explains another.
+#[test]
+fn survivors_may_be_explained() {
+    let policy = LEVEL.replace(
+        "@id",
+        "@survives(\"scope: there is only one; compare: levels are rare; text: no; sums: no\")\n@id",
+    );
+    let world = level(&policy, &[("ann", "5", "allow"), ("bob", "1", "deny")]);
+    let mutation = run(&world);
+    let unexplained: Vec<&str> = mutation
+        .unexplained()
+        .map(|survivor| survivor.mutant.operator.name())
+        .collect();
+    assert_eq!(unexplained, ["integer", "integer"]);
+    let stale: Vec<_> = mutation
+        .stale
+        .iter()
+        .map(|stale| (stale.name.as_str(), stale.is_unknown))
+        .collect();
+    assert_eq!(stale, [("text", false), ("sums", true)]);
+}
+
+/// What a case does not look at cannot kill, and the survivor names that case.
+#[test]
+fn a_case_that_does_not_look_is_named() {
+    let policies = "@id(\"a\") permit (principal, action == Action::\"read\", resource);\n@id(\"b\") permit (principal, action == Action::\"read\", resource);\n";
+    let world = level(policies, &[("ann", "5", "allow")]);
+    let mutation = run(&world);
+    let survivor = mutation
+        .survivors
+        .iter()
+        .find(|survivor| survivor.mutant.operator == Operator::Remove)
+        .unwrap();
+    assert_eq!(
+        survivor.needs,
+        "say in `ann of level 5` (docs.test.yaml:3) which policies decide: with this change they are others"
+    );
+}
+
+/// Each operator, on a text of its own: every mutant that is made of it.
+#[test]
+fn operators_change_what_they_say() {
+    let table: [(Operator, &str, &[&str]); 18] = [
+        (
+            Operator::Effect,
+            "permit (principal, action, resource);",
+            &["forbid (principal, action, resource);"],
+        ),
+        (
+            Operator::Remove,
+            "permit (principal, action, resource);",
+            &[""],
+        ),
+        (
+            Operator::Scope,
+            "permit (principal is User in Group::\"a\", action == Action::\"read\", resource == Doc::\"d\");",
+            &[
+                "permit (principal, action == Action::\"read\", resource == Doc::\"d\");",
+                "permit (principal is User, action == Action::\"read\", resource == Doc::\"d\");",
+                "permit (principal is User in Group::\"a\", action, resource == Doc::\"d\");",
+                "permit (principal is User in Group::\"a\", action == Action::\"read\", resource);",
+            ],
+        ),
+        (
+            Operator::ActionList,
+            "permit (principal, action in [Action::\"read\", Action::\"write\"], resource);",
+            &[
+                "permit (principal, action in [Action::\"write\"], resource);",
+                "permit (principal, action in [Action::\"read\"], resource);",
+            ],
+        ),
+        (
+            Operator::DropCondition,
+            "permit (principal, action, resource) when { resource.secret } unless { principal.level == 1 };",
+            &[
+                "permit (principal, action, resource)  unless { principal.level == 1 };",
+                "permit (principal, action, resource) when { resource.secret } ;",
+            ],
+        ),
+        (
+            Operator::NegateCondition,
+            "permit (principal, action, resource) when { resource.secret } unless { principal.level == 1 };",
+            &[
+                "permit (principal, action, resource) unless { resource.secret } unless { principal.level == 1 };",
+                "permit (principal, action, resource) when { resource.secret } when { principal.level == 1 };",
+            ],
+        ),
+        (
+            Operator::DropClause,
+            "permit (principal, action, resource) when { resource.secret && (principal.level == 1 || principal in Group::\"a\") && !resource.secret };",
+            &[
+                "permit (principal, action, resource) when { true && (principal.level == 1 || principal in Group::\"a\") && !resource.secret };",
+                "permit (principal, action, resource) when { resource.secret && (true) && !resource.secret };",
+                "permit (principal, action, resource) when { resource.secret && (false || principal in Group::\"a\") && !resource.secret };",
+                "permit (principal, action, resource) when { resource.secret && (principal.level == 1 || false) && !resource.secret };",
+                "permit (principal, action, resource) when { resource.secret && (principal.level == 1 || principal in Group::\"a\") && true };",
+            ],
+        ),
+        (
+            Operator::Negate,
+            "permit (principal, action, resource) when { resource.secret && principal.level == 1 };",
+            &[
+                "permit (principal, action, resource) when { !(resource.secret) && principal.level == 1 };",
+            ],
+        ),
+        (
+            Operator::Connective,
+            "permit (principal, action, resource) when { resource.secret && principal.level == 1 };",
+            &[
+                "permit (principal, action, resource) when { resource.secret || principal.level == 1 };",
+            ],
+        ),
+        (
+            Operator::Compare,
+            "permit (principal, action, resource) when { principal.level <= 1 && principal.level != 3 };",
+            &[
+                "permit (principal, action, resource) when { principal.level < 1 && principal.level != 3 };",
+                "permit (principal, action, resource) when { principal.level > 1 && principal.level != 3 };",
+                "permit (principal, action, resource) when { principal.level <= 1 && principal.level == 3 };",
+            ],
+        ),
+        (
+            Operator::Integer,
+            "permit (principal, action, resource) when { principal.level == 7 };",
+            &[
+                "permit (principal, action, resource) when { principal.level == 8 };",
+                "permit (principal, action, resource) when { principal.level == 6 };",
+            ],
+        ),
+        (
+            Operator::Constant,
+            "permit (principal, action, resource) when { context has ip && context.ip.isInRange(ip(\"10.0.0.0/8\")) };",
+            &[
+                "permit (principal, action, resource) when { context has ip && context.ip.isInRange(ip(\"11.0.0.0/8\")) };",
+            ],
+        ),
+        (
+            Operator::Text,
+            "permit (principal, action, resource) when { \"a\" == \"b\" || [\"c\"].contains(\"d\") };",
+            &[
+                "permit (principal, action, resource) when { \"a_\" == \"b\" || [\"c\"].contains(\"d\") };",
+                "permit (principal, action, resource) when { \"a\" == \"b_\" || [\"c\"].contains(\"d\") };",
+                "permit (principal, action, resource) when { \"a\" == \"b\" || [\"c\"].contains(\"d_\") };",
+            ],
+        ),
+        (
+            Operator::Bool,
+            "permit (principal, action, resource) when { resource.secret == true };",
+            &["permit (principal, action, resource) when { resource.secret == false };"],
+        ),
+        (
+            Operator::Set,
+            "permit (principal, action, resource) when { [1, 2].contains(principal.level) };",
+            &[
+                "permit (principal, action, resource) when { [2].contains(principal.level) };",
+                "permit (principal, action, resource) when { [1].contains(principal.level) };",
+            ],
+        ),
+        (
+            Operator::Contains,
+            "permit (principal, action, resource) when { [1, 2].containsAll([principal.level]) };",
+            &[
+                "permit (principal, action, resource) when { [1, 2].containsAny([principal.level]) };",
+            ],
+        ),
+        (
+            Operator::Like,
+            "permit (principal, action, resource) when { \"ab\" like \"a*\" };",
+            &["permit (principal, action, resource) when { \"ab\" like \"*\" };"],
+        ),
+        (
+            Operator::Branches,
+            "permit (principal, action, resource) when { if resource.secret then principal.level == 1 else principal.level == 2 };",
+            &[
+                "permit (principal, action, resource) when { if resource.secret then principal.level == 2 else principal.level == 1 };",
+            ],
+        ),
+    ];
+    for (operator, policy, wanted) in table {
+        let world = level(policy, &[("ann", "5", "allow")]);
+        let validator = validator(&world.snapshot).unwrap();
+        let subject = subjects(&world.snapshot).remove(0);
+        let mutants = Mutants::of(&subject, &world.snapshot, Some(&validator));
+        let made: Vec<&str> = mutants
+            .made
+            .iter()
+            .filter(|mutant| mutant.operator == operator)
+            .map(|mutant| mutant.text.as_deref().unwrap_or_default())
+            .collect();
+        assert_eq!(made, wanted, "{}", operator.name());
+    }
+}
+
+/// A mutant that the validator refuses is no mutant. Seen to fail without it.
+#[test]
+fn mutants_fit_the_schema() {
+    let policy =
+        "permit (principal, action, resource) when { context has ip && context.ip.isLoopback() };";
+    let world = level(policy, &[("ann", "5", "allow")]);
+    let subject = subjects(&world.snapshot).remove(0);
+    let strict = validator(&world.snapshot);
+    let checked = Mutants::of(&subject, &world.snapshot, strict.as_ref());
+    let unchecked = Mutants::of(&subject, &world.snapshot, None);
+    assert!(checked.invalid >= 3, "{checked:#?}");
+    assert_eq!(unchecked.made.len(), checked.made.len() + checked.invalid);
+    assert!(!checked.made.iter().any(|mutant| {
+        mutant
+            .text
+            .as_deref()
+            .is_some_and(|text| text.contains("true &&"))
+    }));
+}
+
+/// Replacing one policy kills the same mutants as compiling the whole repository
+/// with its text. Seen to fail when links are not made anew, and when only cases
+/// are asked whose scope matched before.
+#[test]
+fn killing_is_as_good_as_compiling() {
+    let world = super::coverage::world();
+    let strict = validator(&world.snapshot);
+    let mutation = run(&world);
+    let survivors: BTreeSet<(String, Option<String>)> = mutation
+        .survivors
+        .iter()
+        .map(|survivor| (survivor.info.id.to_string(), survivor.mutant.text.clone()))
+        .collect();
+    let mut compared = 0;
+    for subject in subjects(&world.snapshot) {
+        for mutant in Mutants::of(&subject, &world.snapshot, strict.as_ref()).made {
+            let text = mutant.text.clone().unwrap_or_default();
+            // The templates that the cases link cannot be taken away whole.
+            if text.is_empty() && subject.is_template {
+                continue;
+            }
+            let survives = !killed_by_compiling(&world, &subject.info.text, &text);
+            let key = (subject.info.id.to_string(), mutant.text.clone());
+            assert_eq!(survivors.contains(&key), survives, "{mutant:#?}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 35, "{compared}");
+}
+
+fn killed_by_compiling(world: &World, from: &str, to: &str) -> bool {
+    let changed = world.files.all().map(|(path, content)| {
+        let text = std::str::from_utf8(content).unwrap();
+        let text = if path == "docs.cedar" {
+            text.replacen(from, to, 1)
+        } else {
+            text.to_owned()
+        };
+        (path.to_owned(), text.into_bytes())
+    });
+    let files = Files::new(changed);
+    let snapshot = compile(&files).unwrap_or_else(|faults| panic!("{to}: {faults:#?}"));
+    let view = directory::load(&snapshot, &files).unwrap();
+    let mut cases = world.suites.iter().flat_map(|suite| &suite.cases);
+    cases.any(|case| {
+        let passed = {
+            let asked = case.asked(&world.snapshot, &world.view).unwrap();
+            let decision = decide(&world.snapshot, &asked.view, &asked.query).unwrap();
+            case.expected.compare(&decision).is_empty()
+        };
+        let asked = case.asked(&snapshot, &view).unwrap();
+        let decision = decide(&snapshot, &asked.view, &asked.query).unwrap();
+        case.skip.is_none() && passed && !case.expected.compare(&decision).is_empty()
+    })
+}
+
+#[test]
+fn the_reference_tests_kill() {
+    let world = World::reference();
+    let mutation = run(&world);
+    eprintln!(
+        "mutants of the reference policies: {} of {} killed, {} invalid, {} equivalent, {} decisions, {} cases",
+        mutation.killed,
+        mutation.total,
+        mutation.invalid,
+        mutation.equivalent,
+        mutation.decisions,
+        mutation.cases
+    );
+    for line in shown(&mutation) {
+        eprintln!("{line}");
+    }
+    assert!(mutation.killed * 10 > mutation.total * 8);
+    assert_eq!(shown(&mutation), shown(&run(&world)));
+}
