@@ -32,9 +32,6 @@ pub mod subject;
 pub mod suite;
 mod table;
 
-#[cfg(test)]
-mod tests;
-
 pub use read::Read;
 pub use read::read;
 pub use run::Order;

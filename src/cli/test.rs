@@ -37,10 +37,7 @@ use place::Place;
 use report::Report;
 use worth::WorthArgs;
 
-const FORMAT_HELP: &str = r#"How to write what came: for people, or
-json: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], and with the flags of these names
-"coverage": {"covered", "total", "percent", "minimum", "met", "cases", "cases_failed", "policies": [{"id", "file", "line", "template", "covered", "total", "matched", "satisfied", "unsatisfied", "errored", "links", "clauses": [{"text", "line", "constant", "true", "false", "errored"}], "missing": [{"line", "clause", "what"}]}]}, "mutation": {"total", "killed", "survived", "explained", "percent", "operators", "invalid", "equivalent", "decisions", "cases", "cases_failing", "survivors": [{"policy", "file", "line", "operator", "before", "after", "text", "hint", "explained"}], "stale_explanations": [{"policy", "file", "line", "name", "is_unknown"}]}};
-junit: JUnit XML; tap: TAP version 14; github: commands that annotate a pull request"#;
+const FORMAT_HELP: &str = r#"How to write what came: `pretty` for people, `junit` as XML, `tap` as TAP version 14, `github` as commands that annotate a pull request, or `json`: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], and with the flags of these names "coverage": {"covered", "total", "percent", "minimum", "met", "cases", "cases_failed", "policies": [{"id", "file", "line", "template", "covered", "total", "matched", "satisfied", "unsatisfied", "errored", "links", "clauses": [{"text", "line", "constant", "true", "false", "errored"}], "missing": [{"line", "clause", "what"}]}]}, "mutation": {"total", "killed", "survived", "explained", "percent", "operators", "invalid", "equivalent", "decisions", "cases", "cases_failing", "survivors": [{"policy", "file", "line", "operator", "before", "after", "text", "hint", "explained"}], "stale_explanations": [{"policy", "file", "line", "name", "is_unknown"}]}}"#;
 
 /// Run the tests of a policy directory
 ///
@@ -61,8 +58,9 @@ Examples:
   deodar test --coverage --coverage-min 90        what no test reaches
   deodar test --mutate                            which changes of the policies no test notices
 
-Exit codes: 0 passed, 1 the directory cannot be read, 2 usage or configuration, 4 the policies or a test
-file are invalid, 5 a test failed, none was run, too little is covered, or a change is not noticed")]
+Exit codes: 0 passed, 1 the directory cannot be read, 2 usage or configuration, 4 the policies or a
+test file are invalid, 5 a test failed, none was run, too little is covered, or a change is not
+noticed")]
 pub struct TestArgs {
     /// Policy directories, folders in one, or test files; all of one policy directory. By default
     /// the current directory if it has a `manifest.toml`, else the one that is configured

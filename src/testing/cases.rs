@@ -39,7 +39,11 @@ pub(super) fn read(page: &mut Page<'_>, node: Node, base: &Base) -> Vec<Case> {
                 cases.extend(case(page, node, base, None));
             }
             Some(each) => {
+                let place = each.place.clone();
                 let rows = page.list(each, "`each`").unwrap_or_default();
+                if rows.is_empty() {
+                    page.fault(&place, "`each` has no row", "add one, or leave `each` out");
+                }
                 for (at, row) in rows.into_iter().enumerate() {
                     cases.extend(case_of_row(page, node.clone(), row, at + 1, base));
                 }

@@ -118,15 +118,15 @@ mod tests {
 
     /// The definition, in exponential time.
     fn naive(pattern: &[char], text: &[char]) -> bool {
-        match (pattern, text) {
-            ([], []) => true,
-            (['*', rest @ ..], _) => (0..=text.len()).any(|skipped| naive(rest, &text[skipped..])),
-            (['?', rest @ ..], [_, text @ ..]) => naive(rest, text),
-            (['\\', wanted, rest @ ..], [char, text @ ..]) => wanted == char && naive(rest, text),
-            (['\\'], ['\\']) => true,
-            (['\\', ..], _) => false,
-            ([wanted, rest @ ..], [char, text @ ..]) => wanted == char && naive(rest, text),
-            _ => false,
+        match pattern {
+            [] => text.is_empty(),
+            ['*', rest @ ..] => (0..=text.len()).any(|skipped| naive(rest, &text[skipped..])),
+            ['?', rest @ ..] => text
+                .split_first()
+                .is_some_and(|(_, text)| naive(rest, text)),
+            ['\\', wanted, rest @ ..] | [wanted, rest @ ..] => text
+                .split_first()
+                .is_some_and(|(char, text)| char == wanted && naive(rest, text)),
         }
     }
 

@@ -284,24 +284,29 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::Node;
+    use super::Place;
     use super::Value;
 
     fn shown(text: &str, node: &Node, into: &mut String) {
-        let at = &text[node.place.clone()];
+        let at = |place: &Place| text.get(place.clone()).unwrap();
         match &node.value {
             Value::List(items) => {
-                into.push_str(&format!("list at {:?}\n", node.place));
-                items.iter().for_each(|item| shown(text, item, into));
+                writeln!(into, "list at {:?}", node.place).unwrap();
+                for item in items {
+                    shown(text, item, into);
+                }
             }
             Value::Map(entries) => {
-                into.push_str(&format!("map at {:?}\n", node.place));
+                writeln!(into, "map at {:?}", node.place).unwrap();
                 for (key, node) in entries {
-                    into.push_str(&format!("{} at {:?}: ", key.name, &text[key.place.clone()]));
+                    write!(into, "{} at {:?}: ", key.name, at(&key.place)).unwrap();
                     shown(text, node, into);
                 }
             }
-            other => into.push_str(&format!("{other:?} at {at:?}\n")),
+            other => writeln!(into, "{other:?} at {:?}", at(&node.place)).unwrap(),
         }
     }
 
@@ -359,9 +364,9 @@ mod tests {
         for text in texts {
             let start: String = text.chars().take(12).collect();
             match Node::from_yaml(text) {
-                Ok(node) => shown.push_str(&format!("{start:?}: {:?}\n", node.value)),
+                Ok(node) => writeln!(shown, "{start:?}: {:?}", node.value).unwrap(),
                 Err((message, place)) => {
-                    shown.push_str(&format!("{start:?}: {place:?} {message}\n"))
+                    writeln!(shown, "{start:?}: {place:?} {message}").unwrap();
                 }
             }
         }

@@ -5,6 +5,7 @@ use super::shuffle::shuffle;
 use super::suite::Case;
 use super::suite::Difference;
 use super::suite::Suite;
+use crate::engine::Cause;
 use crate::engine::Decision;
 use crate::engine::Fault;
 use crate::engine::Snapshot;
@@ -58,7 +59,7 @@ pub struct Failed {
     pub differences: Vec<Difference>,
     /// What came.
     pub decision: Decision,
-    /// The near misses of what was denied.
+    /// The near misses of what no policy permits.
     pub explanation: Explanation,
 }
 
@@ -105,11 +106,11 @@ pub fn judge(case: &Case, snapshot: &Snapshot, view: &View) -> Verdict {
     if differences.is_empty() {
         return Verdict::Passed;
     }
-    let explanation = if decision.is_allow() {
-        Explanation::default()
-    } else {
+    let explanation = if decision.cause() == Some(Cause::NoPermit) {
         // It could be decided, so it can be explained.
         explain(snapshot, &asked.view, &asked.query).unwrap_or_default()
+    } else {
+        Explanation::default()
     };
     Verdict::Failed(Box::new(Failed {
         differences,

@@ -237,3 +237,124 @@ fn named(
     }
     Some(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+
+    use proptest::collection::vec;
+    use proptest::prop_assert;
+    use proptest::prop_assert_eq;
+    use proptest::prop_oneof;
+    use proptest::proptest;
+    use proptest::strategy::Just;
+    use proptest::strategy::Strategy;
+
+    use crate::engine::Files;
+    use crate::testing::Read;
+    use crate::testing::read;
+
+    /// What an entry says of one axis.
+    #[derive(Debug, Clone)]
+    enum Named {
+        All,
+        One(usize),
+        Some(BTreeSet<usize>),
+    }
+
+    impl Named {
+        fn holds(&self, at: usize) -> bool {
+            match self {
+                Self::All => true,
+                Self::One(one) => *one == at,
+                Self::Some(some) => some.contains(&at),
+            }
+        }
+
+        fn write(&self, word: &str, into: &mut String) {
+            match self {
+                Self::All => {}
+                Self::One(at) => write!(into, "{word}: {word}{at}, ").unwrap(),
+                Self::Some(some) => {
+                    let names: Vec<String> = some.iter().map(|at| format!("{word}{at}")).collect();
+                    write!(into, "{word}s: [{}], ", names.join(", ")).unwrap();
+                }
+            }
+        }
+    }
+
+    fn named() -> impl Strategy<Value = Named> {
+        prop_oneof![
+            Just(Named::All),
+            (0..3_usize).prop_map(Named::One),
+            vec(0..3_usize, 0..3).prop_map(|some| Named::Some(some.into_iter().collect())),
+        ]
+    }
+
+    fn file(entries: &[([Named; 3], bool)]) -> Read {
+        let mut text = "fixtures:\n".to_owned();
+        let words = ["principal", "action", "resource"];
+        for word in words {
+            let names: Vec<String> = (0..3)
+                .map(|at| format!("{word}{at}: 'T::\"{at}\"'"))
+                .collect();
+            writeln!(text, "  {word}s: {{ {} }}", names.join(", ")).unwrap();
+        }
+        text.push_str("tables:\n  - name: t\n");
+        for word in words {
+            writeln!(text, "    {word}s: [{word}0, {word}1, {word}2]").unwrap();
+        }
+        text.push_str("    expect:\n      []\n");
+        if !entries.is_empty() {
+            text.truncate(text.len() - "      []\n".len());
+        }
+        for (named, allow) in entries {
+            text.push_str("      - { ");
+            for (word, named) in words.into_iter().zip(named) {
+                named.write(word, &mut text);
+            }
+            writeln!(
+                text,
+                "decision: {} }}",
+                if *allow { "allow" } else { "deny" }
+            )
+            .unwrap();
+        }
+        read(
+            &Files::new([("a.test.yaml".to_owned(), text.into_bytes())]),
+            None,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn every_cell_expects_what_its_entry_says(entries in vec(([named(), named(), named()], proptest::bool::ANY), 0..4)) {
+            let read = file(&entries);
+            let mut wanted = Vec::new();
+            let mut is_twice = false;
+            for p in 0..3 {
+                for a in 0..3 {
+                    for r in 0..3 {
+                        let found: Vec<bool> = entries
+                            .iter()
+                            .filter(|([x, y, z], _)| x.holds(p) && y.holds(a) && z.holds(r))
+                            .map(|(_, allow)| *allow)
+                            .collect();
+                        is_twice |= found.len() > 1;
+                        let allow = found.first().copied().unwrap_or(false);
+                        wanted.push((format!("t: principal{p} action{a} resource{r}"), allow));
+                    }
+                }
+            }
+            prop_assert_eq!(is_twice, !read.faults.is_empty());
+            if is_twice {
+                prop_assert!(read.faults.iter().all(|fault| fault.message.contains("is named twice")));
+            } else {
+                let cases = read.suites[0].cases.iter();
+                let came: Vec<_> = cases.map(|case| (case.name.clone(), case.expected.allow)).collect();
+                prop_assert_eq!(came, wanted);
+            }
+        }
+    }
+}

@@ -86,7 +86,9 @@ fn masked(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
     let masked = words.iter().enumerate().map(|(at, word)| {
         let is_digest = word.len() >= 7 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let unit = words.get(at + 1).map(|next| next.trim_end_matches([',', ';', '.']));
+        let unit = words
+            .get(at + 1)
+            .map(|next| next.trim_end_matches([',', ';', '.']));
         let is_time = word.parse::<f64>().is_ok() && matches!(unit, Some("s" | "ms" | "us"));
         if is_digest || is_time { "?" } else { word }
     });
@@ -155,9 +157,16 @@ fn can_be_followed() {
 
 #[test]
 fn what_is_shown_is_compared() {
-    let shown = |lines: &[&str]| -> Vec<String> { lines.iter().map(|line| (*line).into()).collect() };
-    assert!(is_as_shown(&shown(&["a", "...", "d"]), &["a", "b", "c", "d"]));
-    assert!(is_as_shown(&shown(&["in 0.2 s, at 0123abcd"]), &["in 3.1 s, at 4567abcd"]));
+    let shown =
+        |lines: &[&str]| -> Vec<String> { lines.iter().map(|line| (*line).into()).collect() };
+    assert!(is_as_shown(
+        &shown(&["a", "...", "d"]),
+        &["a", "b", "c", "d"]
+    ));
+    assert!(is_as_shown(
+        &shown(&["in 0.2 s, at 0123abcd"]),
+        &["in 3.1 s, at 4567abcd"]
+    ));
     assert!(!is_as_shown(&shown(&["a", "...", "d"]), &["a", "b"]));
     assert!(!is_as_shown(&shown(&["2 cases"]), &["3 cases"]));
     assert!(!is_as_shown(&shown(&["a"]), &["a", "b"]));

@@ -54,6 +54,7 @@ mod served;
 mod served_killed;
 mod support;
 mod telemetry;
+mod test_files;
 mod tidy;
 mod witness;
 mod words;

@@ -246,7 +246,12 @@ impl Tested {
             }
             Verdict::Broken(fault) => {
                 tested.status = Status::Broken;
-                tested.fault = Some(Fault::clone(fault));
+                let mut fault = Fault::clone(fault);
+                // The case has its name beside it.
+                if let Some(message) = fault.message.strip_prefix(&format!("`{}`: ", case.name)) {
+                    fault.message = message.to_owned();
+                }
+                tested.fault = Some(fault);
             }
             Verdict::Failed(failed) => {
                 tested.status = Status::Failed;

@@ -19,7 +19,12 @@ pub(super) fn text(report: &Report) -> String {
     }
     for fault in &report.faults {
         number += 1;
-        writeln!(text, "not ok {number} - {}", description(&fault.file)).ok();
+        writeln!(
+            text,
+            "not ok {number} - {}",
+            description(&report.path(&fault.file))
+        )
+        .ok();
         let mut lines = vec![
             ("message", fault.message.clone()),
             ("at", place(&report.path(&fault.file), fault.line)),

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::engine::Files;
-use crate::engine::Snapshot;
-use crate::engine::compile;
-use crate::testing::Read;
-use crate::testing::read;
-use crate::testing::suite::Case;
+use deodar::engine::Files;
+use deodar::engine::Snapshot;
+use deodar::engine::compile;
+use deodar::testing::Read;
+use deodar::testing::read;
+use deodar::testing::suite::Case;
 
 const SCHEMA: &str = r"
 namespace Org { entity Group; entity User in [Group] { level: Long }; }
@@ -351,6 +351,7 @@ cases:
     decision: deny
     entities: [ { uid: 'Doc::"plan"' }, { uid: 'Doc::"plan"' } ]
   - text
+  - { name: no rows, principal: 'Org::User::"b"', action: 'Action::"read"', resource: 'Doc::"b"', decision: deny, each: [] }
 "#), @r#"
     1:7 [5] `name` is a number, not text
         put it in quotation marks
@@ -444,6 +445,8 @@ cases:
         make one entity of both
     39:5 [text] a case is text, not an object
         write `name: value`
+    40:121 [[] `each` has no row
+        add one, or leave `each` out
     "#);
 }
 
