@@ -16,6 +16,7 @@ mod config;
 mod directory;
 mod isolation;
 mod prove;
+mod prove_files;
 mod prove_oracle;
 pub(crate) mod serve;
 mod validate;
