@@ -24,6 +24,7 @@ mod lint;
 mod lint_fix;
 mod lint_rules;
 mod prove;
+mod prove_files;
 mod prove_oracle;
 mod replay;
 pub(crate) mod serve;
