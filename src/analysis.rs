@@ -2,11 +2,14 @@
 //! differences of two repositories, recorded questions decided again, proofs.
 //!
 //! Built on the engine of the service, so that what is analysed is what decides.
-
-pub mod cost;
 //!
 //! [`symbolic`] speaks of every possible request, by a solver; [`invariants`] are
 //! what it is asked to prove.
 
+pub mod cost;
+pub mod diff;
+pub mod flip;
 pub mod invariants;
+pub mod replay;
 pub mod symbolic;
+pub mod world;

@@ -21,6 +21,7 @@ pub mod fmt;
 pub mod format;
 pub mod init;
 pub mod lint;
+pub mod markdown;
 pub mod output;
 pub mod prove;
 pub mod replay;

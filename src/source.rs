@@ -3,6 +3,7 @@
 //! A source knows nothing of Cedar. It yields whole revisions, never part of
 //! one; whether a revision can be used is for the engine to say.
 
+pub mod git;
 pub mod limits;
 pub mod read;
 pub mod watch;

@@ -101,15 +101,14 @@ pub fn differs(record: &Json, decision: &Decision) -> Option<&'static str> {
 }
 
 fn uid(record: &Json, part: &'static str) -> Result<Arc<EntityUID>, ReplayError> {
-    let name = |member: &str| record.get(part)?.get(member)?.as_str();
-    let (Some(entity_type), Some(id)) = (name("type"), name("id")) else {
-        return Err(ReplayError::NoDecision(part));
-    };
-    let entity_type =
-        EntityType::from_normalized_str(entity_type).map_err(|_| ReplayError::NoDecision(part))?;
-    Ok(Arc::new(EntityUID::from_components(
-        entity_type,
-        Eid::new(id),
-        None,
-    )))
+    let party = record.get(part).and_then(party);
+    party.map(Arc::new).ok_or(ReplayError::NoDecision(part))
+}
+
+/// A principal, action or resource as records have it: `{"type": .., "id": ..}`.
+pub fn party(json: &Json) -> Option<EntityUID> {
+    let name = |member: &str| json.get(member)?.as_str();
+    let entity_type = EntityType::from_normalized_str(name("type")?).ok()?;
+    let id = Eid::new(name("id")?);
+    Some(EntityUID::from_components(entity_type, id, None))
 }

@@ -14,9 +14,11 @@ mod bench;
 mod check;
 mod command;
 mod config;
+mod diff;
 mod directory;
 mod init;
 mod isolation;
+mod replay;
 pub(crate) mod serve;
 mod validate;
 

@@ -46,6 +46,7 @@ mod proto_lint;
 mod readme;
 mod records;
 mod reload;
+mod replayed;
 mod round_trips;
 mod secrets;
 mod served;

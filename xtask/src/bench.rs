@@ -24,6 +24,7 @@ mod page;
 mod process;
 mod questions;
 mod reload;
+mod replay;
 mod results;
 mod server;
 mod slow_disk;
@@ -40,7 +41,7 @@ pub(crate) mod v1 {
 }
 
 /// What can be measured by itself, in this order.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "start",
     "server",
     "reload",
@@ -53,6 +54,7 @@ const SECTIONS: [&str; 12] = [
     "decide",
     "instructions",
     "tools",
+    "replay",
 ];
 
 /// How a measurement is made.
@@ -153,6 +155,7 @@ fn measure(section: &str, effort: Effort) -> Result<(), String> {
         "directory" => results::write(section, directory::measure(effort)?),
         "decide" => results::write(section, decide::measure(effort)?),
         "tools" => results::write(section, tools::measure(effort)?),
+        "replay" => results::write(section, replay::measure(effort)?),
         "instructions" => results::write(section, decide::instructions()?),
         _ => Err("there is no such section".to_owned()),
     }

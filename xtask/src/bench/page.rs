@@ -11,6 +11,7 @@ use super::endurance::Endurance;
 use super::import::Imports;
 use super::machine::Machine;
 use super::reload::Reloads;
+use super::replay::Replays;
 use super::results;
 use super::results::Kept;
 use super::root;
@@ -44,6 +45,7 @@ pub(super) struct Results {
     pub(super) trouble: Option<Kept<Troubles>>,
     pub(super) endurance: Option<Kept<Endurance>>,
     pub(super) tools: Option<Kept<Tools>>,
+    pub(super) replay: Option<Kept<Replays>>,
 }
 
 /// Writes the page anew.
@@ -61,6 +63,7 @@ pub(crate) fn write() -> Result<(), String> {
         trouble: results::read("trouble"),
         endurance: results::read("endurance"),
         tools: results::read("tools"),
+        replay: results::read("replay"),
     };
     let path = root().join("docs/performance.md");
     fs::create_dir_all(root().join("docs")).map_err(|error| error.to_string())?;
@@ -105,6 +108,9 @@ fn page(results: &Results) -> String {
     }
     if let Some(tools) = &results.tools {
         page.push_str(&tools::tools(&tools.measured));
+    }
+    if let Some(replay) = &results.replay {
+        page.push_str(&tools::replay(&replay.measured));
     }
     page.push('\n');
     page.push_str(COMMENTARY);
@@ -159,6 +165,7 @@ fn machines(results: &Results) -> String {
             results.endurance.as_ref().map(|kept| &kept.machine),
         ),
         ("tools", results.tools.as_ref().map(|kept| &kept.machine)),
+        ("replay", results.replay.as_ref().map(|kept| &kept.machine)),
     ];
     let mut text = String::from(
         "\n## Where this was measured\n\n| section | date | commit | machine | compiler | load average at the end |\n|---|---|---|---|---|---|\n",

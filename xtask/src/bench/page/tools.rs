@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::budgets::Budget;
 use super::budgets::most;
 use super::budgets::short;
+use crate::bench::replay::Replays;
 use crate::bench::results::median;
 use crate::bench::tools::CASES;
 use crate::bench::tools::COMPARED;
@@ -110,6 +111,26 @@ pub(super) fn tools(tools: &Tools) -> String {
             short(greatest)
         )
         .ok();
+    }
+    text
+}
+
+/// The rows of recorded questions that are decided again.
+pub(super) fn replay(replays: &Replays) -> String {
+    let mut text = format!(
+        "\n`deodar replay` of {} records over the reference policies, whole processes, on all cores.\n\n\
+         | questions | seconds, median | decisions a second |\n|---|---|---|\n",
+        replays.records
+    );
+    let rows = [
+        ("those of the test cases, over and over", &replays.repeated),
+        ("the same, each with another `context.now`", &replays.timed),
+    ];
+    for (questions, seconds) in rows {
+        let seconds = middle(seconds);
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = replays.records as f64 / seconds;
+        writeln!(text, "| {questions} | {} | {rate:.0} |", short(seconds)).ok();
     }
     text
 }

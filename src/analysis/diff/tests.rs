@@ -1,0 +1,525 @@
+//! Comparisons of small worlds.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::Diff;
+use super::Options;
+use super::policies::Change;
+use super::triples;
+use crate::analysis::flip::Direction;
+use crate::analysis::world::World;
+use crate::directory;
+use crate::engine::Files;
+use crate::engine::Query;
+use crate::engine::Snapshot;
+use crate::engine::View;
+use crate::engine::compile;
+use crate::engine::decide;
+
+const SCHEMA: &str = r"
+entity Group in [Group] { open: Bool };
+entity User in [Group] { level: Long, boss?: User };
+entity Doc in [Group] { owner: User, secret: Bool };
+action read, write appliesTo { principal: User, resource: Doc, context: { from?: User } };
+action admin appliesTo { principal: [User, Group], resource: [Doc, Group] };
+";
+
+/// A repository that compiles.
+struct Built {
+    snapshot: Snapshot,
+    view: View,
+}
+
+impl Built {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let files = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
+        let files = Files::new(files);
+        let snapshot = compile(&files).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let view =
+            directory::load(&snapshot, &files).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        Self { snapshot, view }
+    }
+
+    fn policies(text: &str) -> Self {
+        let entities = world(&[3, 5], &[(0, false), (1, true)], &[(0, Some(1))]);
+        Self::new(&[
+            ("s.cedarschema", SCHEMA),
+            ("p.cedar", text),
+            ("entities/e.json", &entities),
+        ])
+    }
+
+    fn world(&self) -> World<'_> {
+        World {
+            snapshot: &self.snapshot,
+            view: &self.view,
+        }
+    }
+}
+
+fn options() -> Options {
+    Options {
+        threads: 2,
+        ..Options::default()
+    }
+}
+
+fn diff(before: &Built, after: &Built) -> Diff {
+    super::diff(before.world(), after.world(), &[], &options())
+}
+
+/// Entities by number: users with a level, documents with owner and secrecy, and
+/// which user is in which group, or has which boss.
+fn world(levels: &[i64], docs: &[(usize, bool)], grouped: &[(usize, Option<usize>)]) -> String {
+    let uid = |kind: &str, id: usize| serde_json::json!({"type": kind, "id": id.to_string()});
+    let mut all = Vec::new();
+    for group in 0..2_usize {
+        let parents = if group == 0 {
+            vec![uid("Group", 1)]
+        } else {
+            Vec::new()
+        };
+        all.push(serde_json::json!({
+            "uid": uid("Group", group), "attrs": {"open": group == 0}, "parents": parents,
+        }));
+    }
+    for (user, level) in levels.iter().enumerate() {
+        let mine = grouped.iter().filter(|(who, _)| *who == user);
+        let parents: Vec<_> = mine.clone().map(|(who, _)| uid("Group", who % 2)).collect();
+        let mut attrs = serde_json::json!({"level": level});
+        let mut mine = mine;
+        if let Some(boss) = mine.find_map(|(_, boss)| *boss) {
+            attrs["boss"] = serde_json::json!({"__entity": uid("User", boss % levels.len())});
+        }
+        all.push(serde_json::json!({"uid": uid("User", user), "attrs": attrs, "parents": parents}));
+    }
+    for (doc, (owner, secret)) in docs.iter().enumerate() {
+        let owner = uid("User", owner % levels.len().max(1));
+        all.push(serde_json::json!({
+            "uid": uid("Doc", doc), "attrs": {"owner": {"__entity": owner}, "secret": secret},
+            "parents": [uid("Group", doc % 2)],
+        }));
+    }
+    serde_json::to_string(&all).unwrap()
+}
+
+const OWNER: &str = r#"@id("owner") @reason("yours") permit (principal, action == Action::"read", resource)
+    when { resource.owner == principal && !resource.secret };"#;
+
+fn told(diff: &Diff) -> Vec<String> {
+    let changes = diff.policies.iter().map(|change| {
+        let from = change.renamed_from.as_deref().unwrap_or_default();
+        format!(
+            "{:?} {from}>{} {}",
+            change.change,
+            change.id,
+            change.parts.join(",")
+        )
+    });
+    changes.collect()
+}
+
+#[test]
+fn writing_and_place_are_no_change() {
+    let before = Built::policies(OWNER);
+    let text = r#"
+        // A comment.
+        @reason("yours")
+        @id("owner")
+        permit (
+          principal,
+          action == Action::"read", resource
+        )
+        when { ((resource.owner == principal)) && !(resource.secret) };
+        "#;
+    let entities = world(&[3, 5], &[(0, false), (1, true)], &[(0, Some(1))]);
+    let after = Built::new(&[
+        ("s.cedarschema", SCHEMA),
+        ("elsewhere/q.cedar", text),
+        ("entities/e.json", &entities),
+    ]);
+    assert!(diff(&before, &after).is_empty());
+    // Those without an id are called by their place, which may change.
+    let one = "permit (principal, action, resource) when { resource has owner };";
+    let two = "forbid (principal, action, resource) when { principal has boss };";
+    let before = Built::policies(&format!("{one}\n{two}"));
+    let after = Built::policies(&format!("{two}\n{one}"));
+    assert_eq!(told(&diff(&before, &after)), Vec::<String>::new());
+    let third = "permit (principal, action, resource) when { principal has boss };";
+    let after = Built::policies(&format!("{third}\n{one}\n{two}"));
+    assert_eq!(told(&diff(&before, &after)), ["Added >p.cedar#0 "]);
+}
+
+#[test]
+fn each_part_is_told_by_its_name() {
+    let before = Built::policies(OWNER);
+    let cases = [
+        (
+            OWNER.replace("yours", "his"),
+            vec!["Changed >owner annotation @reason"],
+        ),
+        (
+            OWNER.replace("@reason(\"yours\")", "@title(\"t\")"),
+            vec!["Changed >owner annotation @reason removed,annotation @title added"],
+        ),
+        (
+            OWNER.replace("!resource", "resource"),
+            vec!["Changed >owner condition"],
+        ),
+        (
+            OWNER.replace("permit", "forbid"),
+            vec!["Changed >owner effect"],
+        ),
+        (
+            OWNER.replace("(principal,", "(principal is User,"),
+            vec!["Changed >owner principal"],
+        ),
+        (
+            OWNER.replace("\"read\"", "\"write\""),
+            vec!["Changed >owner action"],
+        ),
+        (
+            OWNER.replace("resource)", "resource in Group::\"0\")"),
+            vec!["Changed >owner resource"],
+        ),
+        (
+            OWNER.replace("id(\"owner\")", "id(\"mine\")"),
+            vec!["Renamed owner>mine "],
+        ),
+        (
+            OWNER
+                .replace("id(\"owner\")", "id(\"mine\")")
+                .replace("read", "write"),
+            vec!["Added >mine ", "Removed >owner "],
+        ),
+        (
+            format!("{OWNER}\n@id(\"t\") permit (principal == ?principal, action, resource);"),
+            vec!["Added >t "],
+        ),
+    ];
+    for (text, expected) in cases {
+        let after = Built::policies(&text);
+        let diff = diff(&before, &after);
+        assert_eq!(told(&diff), expected, "{text}");
+        let decides = diff.policies.iter().any(|change| change.decides);
+        let is_passing = expected
+            .iter()
+            .all(|told| told.contains('@') || told.contains("Renamed"));
+        assert_eq!(decides, !is_passing, "{text}");
+    }
+}
+
+#[test]
+fn facts_are_told_by_their_names() {
+    let text = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let build = |files: &[(String, String)]| {
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        Built::new(&files)
+    };
+    let entities = world(&[3, 5], &[(0, false)], &[]);
+    let before = build(&[
+        text("s.cedarschema", SCHEMA),
+        text("p.cedar", OWNER),
+        text("entities/e.json", &entities),
+    ]);
+    let schema = SCHEMA
+        .replace("level: Long", "level?: Long, tall: Bool")
+        .replace("principal: [User, Group]", "principal: User");
+    let schema = format!("{schema}\nentity Robot;");
+    let entities = entities.replace("\"level\":5", "\"level\":6,\"tall\":true");
+    let entities = entities.replace("\"level\":3", "\"tall\":false");
+    let after = build(&[
+        text(
+            "manifest.toml",
+            "name = \"other\"\nerrors = \"cedar\"\nimplicit_types = [\"Robot\"]",
+        ),
+        text("s.cedarschema", &schema),
+        text("p.cedar", OWNER),
+        text("entities/e.json", &entities),
+    ]);
+    let diff = diff(&before, &after);
+    let mut told = String::new();
+    for change in diff
+        .manifest
+        .iter()
+        .chain(&diff.schema)
+        .chain(&diff.entities)
+    {
+        let of = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".to_owned());
+        let part = change.part.clone().unwrap_or_default();
+        writeln!(
+            told,
+            "{} | {part} | {} | {}",
+            change.owner,
+            of(&change.before),
+            of(&change.after)
+        )
+        .unwrap();
+    }
+    insta::assert_snapshot!(told, @r#"
+    manifest | errors | deny | cedar
+    manifest | implicit type Robot | - | listed
+    action Action::"admin" | principal Group | may do it | -
+    entity Robot |  | - | (nothing more)
+    entity User | attribute level | Long | Long, optional
+    entity User | attribute tall | - | Bool
+    User::"0" | attribute level | 3 | -
+    User::"0" | attribute tall | - | false
+    User::"1" | attribute level | 5 | 6
+    User::"1" | attribute tall | - | true
+    "#);
+}
+
+#[test]
+fn who_gains_and_loses_is_told_by_the_policy() {
+    let before = Built::policies(OWNER);
+    let after = Built::policies(&format!(
+        "{}\n@id(\"no-boss\") forbid (principal, action, resource) when {{ principal has boss }};",
+        OWNER.replace("&& !resource.secret", "")
+    ));
+    let diff = diff(&before, &after);
+    // User 0 owns document 0 and has a boss; user 1 owns document 1, a secret.
+    let flips: Vec<String> = diff
+        .triples
+        .flips
+        .sorted()
+        .iter()
+        .map(|(key, group)| {
+            let first = &group.examples[0];
+            format!(
+                "{:?} {} {:?} {} {} {}",
+                key.direction,
+                group.count,
+                key.policies,
+                key.why.words(),
+                first.principal,
+                first.resource
+            )
+        })
+        .collect();
+    assert_eq!(
+        flips,
+        [
+            r#"Gained 1 ["owner"] now permits User::"1" Doc::"1""#,
+            r#"Lost 1 ["no-boss"] now forbids User::"0" Doc::"0""#,
+        ]
+    );
+    assert_eq!(diff.gaining(), BTreeSet::from(["User::\"1\""]));
+    assert_eq!(diff.losing(), BTreeSet::from(["User::\"0\""]));
+}
+
+/// Conditions that read much of what there is.
+const CONDITIONS: [&str; 8] = [
+    "resource has owner && resource.owner == principal",
+    "principal is User && principal.level > 3",
+    "principal has boss && principal.boss.level > 4",
+    "principal in Group::\"1\"",
+    "resource is Doc && resource.secret",
+    "Group::\"0\".open",
+    "resource in Group::\"0\" && principal in Group::\"0\"",
+    "principal has boss && principal.boss in Group::\"0\"",
+];
+
+#[derive(Debug, Clone)]
+struct Drawn {
+    permits: bool,
+    principal: usize,
+    action: usize,
+    resource: usize,
+    condition: usize,
+}
+
+fn policy() -> impl Strategy<Value = Drawn> {
+    (
+        any::<bool>(),
+        0..4_usize,
+        0..4_usize,
+        0..3_usize,
+        0..CONDITIONS.len(),
+    )
+        .prop_map(|(permits, principal, action, resource, condition)| Drawn {
+            permits,
+            principal,
+            action,
+            resource,
+            condition,
+        })
+}
+
+type Entities = (Vec<i64>, Vec<(usize, bool)>, Vec<(usize, Option<usize>)>);
+
+fn entities() -> impl Strategy<Value = Entities> {
+    (
+        prop::collection::vec(3..6_i64, 1..4),
+        prop::collection::vec((0..4_usize, any::<bool>()), 1..4),
+        prop::collection::vec((0..4_usize, prop::option::of(0..4_usize)), 0..3),
+    )
+}
+
+fn build(policies: &BTreeMap<usize, Drawn>, entities: &Entities, manifest: &str) -> Built {
+    let mut text = String::new();
+    for (id, drawn) in policies {
+        let effect = if drawn.permits { "permit" } else { "forbid" };
+        let principal = ["", " is User", " in Group::\"1\"", " == User::\"0\""][drawn.principal];
+        let action = [
+            "",
+            " == Action::\"read\"",
+            " == Action::\"admin\"",
+            " in [Action::\"write\", Action::\"admin\"]",
+        ][drawn.action];
+        let resource = ["", " in Group::\"0\"", " == Doc::\"1\""][drawn.resource];
+        let condition = CONDITIONS[drawn.condition];
+        writeln!(
+            text,
+            "@id(\"p{id}\") {effect} (principal{principal}, action{action}, resource{resource}) when {{ {condition} }};"
+        )
+        .unwrap();
+    }
+    // One that nothing fits, for there has to be one.
+    text.push_str("@id(\"never\") permit (principal == User::\"none\", action, resource);");
+    let entities = world(&entities.0, &entities.1, &entities.2);
+    Built::new(&[
+        ("manifest.toml", &format!("validate = \"off\"\n{manifest}")),
+        ("s.cedarschema", SCHEMA),
+        ("p.cedar", &text),
+        ("entities/e.json", &entities),
+    ])
+}
+
+/// Every triple of both, decided.
+fn plainly(before: &Built, after: &Built) -> BTreeMap<(Direction, String, String, String), u64> {
+    let mut uids = BTreeSet::new();
+    for built in [before, after] {
+        uids.extend(built.view.iter().map(|(named, _)| Arc::clone(named.uid())));
+    }
+    let schema = before.snapshot.schema().unwrap();
+    let mut flips = BTreeMap::new();
+    for action in schema.actions() {
+        for principal in &uids {
+            for resource in &uids {
+                let query = Query {
+                    principal: Arc::clone(principal),
+                    action: Arc::clone(&action.uid),
+                    resource: Arc::clone(resource),
+                    context: Arc::default(),
+                    overlay: Arc::from([]),
+                };
+                let allowed = [before, after].map(|built| {
+                    decide(&built.snapshot, &built.view, &query)
+                        .unwrap()
+                        .is_allow()
+                });
+                let direction = match allowed {
+                    [false, true] => Direction::Gained,
+                    [true, false] => Direction::Lost,
+                    _ => continue,
+                };
+                let of = ToString::to_string;
+                let key = (
+                    direction,
+                    of(principal),
+                    action.uid.to_string(),
+                    of(resource),
+                );
+                *flips.entry(key).or_default() += 1;
+            }
+        }
+    }
+    flips
+}
+
+fn examples(diff: &triples::TriplesDiff) -> BTreeMap<(Direction, String, String, String), u64> {
+    let mut flips = BTreeMap::new();
+    for (key, group) in diff.flips.sorted() {
+        assert_eq!(group.count, group.examples.len() as u64);
+        for example in &group.examples {
+            let (principal, resource) = (example.principal.clone(), example.resource.clone());
+            let triple = (key.direction, principal, example.action.clone(), resource);
+            *flips.entry(triple).or_default() += 1;
+        }
+    }
+    flips
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Only what a change can alter is decided, and nothing is missed.
+    #[test]
+    fn triples_are_those_of_deciding_everything(
+        old in prop::collection::btree_map(0..4_usize, policy(), 0..4),
+        changes in prop::collection::btree_map(0..5_usize, prop::option::of(policy()), 0..2),
+        entities_before in entities(),
+        entities_after in prop::option::of(entities()),
+        errors in any::<bool>(),
+    ) {
+        let mut new = old.clone();
+        for (id, change) in changes {
+            match change {
+                Some(policy) => { new.insert(id, policy); }
+                None => { new.remove(&id); }
+            }
+        }
+        let after = entities_after.as_ref().unwrap_or(&entities_before);
+        let manifest = if errors { "errors = \"cedar\"" } else { "" };
+        let (before, after) = (build(&old, &entities_before, ""), build(&new, after, manifest));
+        let options = Options { examples: 1000, ..options() };
+        let forth = super::diff(before.world(), after.world(), &[], &options);
+        prop_assert_eq!(examples(&forth.triples), plainly(&before, &after));
+        // The other way round, what was gained is lost.
+        let back = super::diff(after.world(), before.world(), &[], &options);
+        let swapped: BTreeMap<_, _> = examples(&back.triples)
+            .into_iter()
+            .map(|((direction, principal, action, resource), count)| {
+                let direction = match direction {
+                    Direction::Gained => Direction::Lost,
+                    Direction::Lost => Direction::Gained,
+                };
+                ((direction, principal, action, resource), count)
+            })
+            .collect();
+        prop_assert_eq!(swapped, examples(&forth.triples));
+        prop_assert_eq!(forth.gaining(), back.losing());
+        prop_assert_eq!(forth.policies.len(), back.policies.len());
+        let changes = |diff: &Diff, wanted: Change| {
+            diff.policies.iter().filter(|change| change.change == wanted).count()
+        };
+        prop_assert_eq!(changes(&forth, Change::Added), changes(&back, Change::Removed));
+        // With itself nothing differs, and nothing need be decided.
+        let same = super::diff(before.world(), before.world(), &[], &options);
+        prop_assert!(same.is_empty());
+        prop_assert_eq!(same.triples.decided, 0);
+    }
+}
+
+#[test]
+fn too_many_triples_are_cut_and_told() {
+    let entities = (vec![3; 40], vec![(0, false); 40], Vec::new());
+    let before = build(&BTreeMap::new(), &entities, "");
+    let all = Drawn {
+        permits: true,
+        principal: 0,
+        action: 1,
+        resource: 0,
+        condition: 4,
+    };
+    let open = build(&BTreeMap::from([(0, all)]), &entities, "errors = \"cedar\"");
+    let options = Options {
+        triples_max: 100,
+        ..options()
+    };
+    let diff = super::diff(before.world(), open.world(), &[], &options);
+    assert_eq!(diff.triples.decided, 100);
+    assert!(diff.triples.touched > 3000, "{}", diff.triples.touched);
+    assert_eq!(diff.triples.all, diff.triples.touched);
+}

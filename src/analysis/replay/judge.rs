@@ -1,0 +1,451 @@
+//! One recorded question, decided again and compared.
+//!
+//! Most records repeat: the same question with the same answer, of which the same
+//! comes again; else the same entities and the same values of the context. What was
+//! made of them is kept, by its bytes and within bounds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cedar_policy_core::ast::Entity;
+use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::Value;
+use foldhash::fast::RandomState;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::Map;
+use serde_json::Value as Json;
+use smol_str::SmolStr;
+
+use super::Baseline;
+use super::Options;
+use super::record;
+use super::record::Lasting;
+use super::record::Members;
+use crate::analysis::flip::Answer;
+use crate::analysis::flip::Key;
+use crate::analysis::world::World;
+use crate::audit::filter::Filter;
+use crate::audit::line::Head;
+use crate::audit::read::Line;
+use crate::audit::replay;
+use crate::audit::replay::ReplayError;
+use crate::engine::Decision;
+use crate::engine::Query;
+use crate::engine::Snapshot;
+use crate::engine::decide;
+use crate::engine::json::JsonLimits;
+use crate::engine::json::context_from_json;
+use crate::engine::json::entities_from_json;
+use crate::engine::query::Context;
+
+/// Bytes of questions that all threads together remember.
+const QUESTIONS_BYTES: usize = 256 << 20;
+/// Bytes of entities, and of values of the context, that a thread remembers.
+const PARTS_BYTES: usize = 16 << 20;
+/// What remembering takes besides the bytes.
+const ENTRY_BYTES: usize = 96;
+
+/// What is recorded was taken once: no further limits.
+const LIMITS: JsonLimits = JsonLimits {
+    depth_max: 128,
+    values_max: usize::MAX,
+    entities_max: usize::MAX,
+};
+
+/// Why a record cannot be decided again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOut {
+    /// A rule of redaction took something out of it.
+    Redacted,
+    /// It was too long for a line, and written without context and entities.
+    Shortened,
+    /// The entities that the request carried were only digested.
+    Digested,
+    /// Its principal, action or resource is missing.
+    Incomplete,
+    /// Its context or carried entities do not read as the schema declares them.
+    Misfit,
+}
+
+impl LeftOut {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Redacted => "a rule of redaction took something out",
+            Self::Shortened => "too long for a line, so recorded without context",
+            Self::Digested => "carried entities were only digested",
+            Self::Incomplete => "no principal, action or resource",
+            Self::Misfit => "context or carried entities do not fit the schema",
+        }
+    }
+}
+
+/// What came of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is decided as it was, for the same reason.
+    Same,
+    /// It is decided as it was, for another reason: `cause`, `policies`, `errors`.
+    Changed(&'static str),
+    /// It is decided the other way.
+    Flipped(Arc<Flip>),
+    /// It cannot be decided again.
+    Left(LeftOut),
+    /// The line is not JSON.
+    NotJson,
+}
+
+/// A question that is answered the other way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flip {
+    /// The group of it.
+    pub key: Key,
+    /// Who,
+    pub principal: String,
+    /// what,
+    pub action: String,
+    /// to what.
+    pub resource: String,
+    /// The answer before,
+    pub before: Answer,
+    /// and after.
+    pub after: Answer,
+}
+
+/// Decides records again, on one thread.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    candidate: Side<'a>,
+    baseline: Option<Side<'a>>,
+    filter: Option<Filter>,
+    questions: Memo<Outcome>,
+    uids: Memo<Arc<EntityUID>>,
+    scratch: String,
+}
+
+impl<'a> Judge<'a> {
+    /// With nothing remembered.
+    pub fn new(candidate: World<'a>, baseline: Baseline<'a>, options: &Options) -> Self {
+        Self {
+            candidate: Side::new(candidate),
+            baseline: match baseline {
+                Baseline::Recorded => None,
+                Baseline::Policies(world) => Some(Side::new(world)),
+            },
+            filter: Some(&options.filter)
+                .filter(|filter| **filter != Filter::default())
+                .cloned(),
+            questions: Memo::new(QUESTIONS_BYTES / options.threads.max(1)),
+            uids: Memo::new(PARTS_BYTES),
+            scratch: String::new(),
+        }
+    }
+
+    /// Whether the record of this line is asked for.
+    pub fn is_meant(&self, head: &Head<'_>, line: &str) -> bool {
+        let Some(filter) = &self.filter else {
+            return true;
+        };
+        filter.matches(&Line {
+            seq: head.seq,
+            millis: head.millis,
+            kind: head.kind().to_owned(),
+            text: line.to_owned(),
+        })
+    }
+
+    /// Decides the record of this line again.
+    pub fn judge(&mut self, line: &str) -> Outcome {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let parts = record::parts(line, &mut scratch);
+        self.scratch = scratch;
+        let Some(parts) = parts else {
+            return self.slowly(line);
+        };
+        if let Some(outcome) = self.questions.get(parts.lasting) {
+            return outcome.clone();
+        }
+        let outcome = self.quickly(line, parts.lasting);
+        let outcome = outcome.unwrap_or_else(|| self.slowly(line));
+        self.questions.put(parts.lasting, outcome.clone());
+        outcome
+    }
+
+    /// By the few members that count; `None` when it has to be read as JSON.
+    fn quickly(&mut self, line: &str, lasting: &str) -> Option<Outcome> {
+        serde_json::from_str::<IgnoredAny>(line).ok()?;
+        let record = Lasting::read(lasting)?;
+        let mut uid = |text: &str| self.uids.get_or_make(text, || uid(text));
+        let parties = [
+            uid(record.principal)?,
+            uid(record.action)?,
+            uid(record.resource)?,
+        ];
+        let query = self.candidate.query(&record, &parties)?;
+        let decision = decide(
+            self.candidate.world.snapshot,
+            self.candidate.world.view,
+            &query,
+        )
+        .ok()?;
+        if let Some(baseline) = &mut self.baseline {
+            let query = baseline.query(&record, &parties)?;
+            let before = decide(baseline.world.snapshot, baseline.world.view, &query).ok()?;
+            return Some(compared(&query, &before, &decision));
+        }
+        if is_as_recorded(&record, &decision) {
+            return Some(Outcome::Same);
+        }
+        let mut recorded = Map::new();
+        for (name, text) in [
+            ("decision", record.decision),
+            ("cause", record.cause),
+            ("policies", record.policies),
+            ("errors", record.errors),
+        ] {
+            if !text.is_empty() {
+                recorded.insert(name.to_owned(), serde_json::from_str(text).ok()?);
+            }
+        }
+        Some(outcome(&query, &Json::Object(recorded), &decision))
+    }
+
+    /// As JSON like any other: this is what the other way has to agree with.
+    pub fn slowly(&self, line: &str) -> Outcome {
+        let Ok(record) = serde_json::from_str::<Json>(line) else {
+            return Outcome::NotJson;
+        };
+        let asked = |side: &Side<'_>| {
+            let World { snapshot, view } = side.world;
+            let query =
+                replay::question(snapshot, &record).map_err(|error| left(&record, &error))?;
+            let decision = decide(snapshot, view, &query).map_err(|_| LeftOut::Misfit)?;
+            Ok((query, decision))
+        };
+        let (query, decision) = match asked(&self.candidate) {
+            Ok(asked) => asked,
+            Err(left) => return Outcome::Left(left),
+        };
+        match self.baseline.as_ref().map(asked) {
+            None => outcome(&query, &record, &decision),
+            Some(Ok((query, before))) => compared(&query, &before, &decision),
+            Some(Err(left)) => Outcome::Left(left),
+        }
+    }
+}
+
+/// The first of the reasons that [`replay::question`] looks for.
+fn left(record: &Json, error: &ReplayError) -> LeftOut {
+    match error {
+        ReplayError::NoDecision(_) => LeftOut::Incomplete,
+        ReplayError::Json(_) => LeftOut::Misfit,
+        ReplayError::Redacted(_) if record["redacted"] == true => LeftOut::Redacted,
+        ReplayError::Redacted(_) if record["shortened"] == true => LeftOut::Shortened,
+        ReplayError::Redacted(_) => LeftOut::Digested,
+    }
+}
+
+/// What is recorded, compared with what is decided now.
+fn outcome(query: &Query, record: &Json, decision: &Decision) -> Outcome {
+    match replay::differs(record, decision) {
+        None => Outcome::Same,
+        Some("decision") => flipped(query, recorded(record), Answer::of(decision)),
+        Some(what) => Outcome::Changed(what),
+    }
+}
+
+fn compared(query: &Query, before: &Decision, after: &Decision) -> Outcome {
+    let (before, after) = (Answer::of(before), Answer::of(after));
+    if before.allow != after.allow {
+        flipped(query, before, after)
+    } else if before.cause != after.cause {
+        Outcome::Changed("cause")
+    } else if before.policies != after.policies {
+        Outcome::Changed("policies")
+    } else if before.errors != after.errors {
+        Outcome::Changed("errors")
+    } else {
+        Outcome::Same
+    }
+}
+
+fn flipped(query: &Query, before: Answer, after: Answer) -> Outcome {
+    let principal_type = query.principal.entity_type().to_string();
+    match Key::new(&before, &after, principal_type, None) {
+        Some(key) => Outcome::Flipped(Arc::new(Flip {
+            key,
+            principal: query.principal.to_string(),
+            action: query.action.to_string(),
+            resource: query.resource.to_string(),
+            before,
+            after,
+        })),
+        // Recorded as neither allow nor deny.
+        None => Outcome::Changed("decision"),
+    }
+}
+
+fn recorded(record: &Json) -> Answer {
+    let ids = |list: &Json, id: fn(&Json) -> Option<&str>| {
+        let items = list.as_array().map_or(&[][..], Vec::as_slice);
+        items.iter().filter_map(id).map(SmolStr::from).collect()
+    };
+    Answer {
+        allow: record["decision"] == "allow",
+        cause: record["cause"].as_str().map(SmolStr::from),
+        policies: ids(&record["policies"], Json::as_str),
+        errors: ids(&record["errors"], |error| error["policy"].as_str()),
+    }
+}
+
+/// Whether a decision is what was recorded, told by the bytes. `false` may still be
+/// the same, written in another way.
+fn is_as_recorded(record: &Lasting<'_>, decision: &Decision) -> bool {
+    let is_text = |text: &str, wanted: &str| {
+        let text = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        text == Some(wanted)
+    };
+    let is_outcome = match decision.cause() {
+        None => is_text(record.decision, "allow") && record.cause.is_empty(),
+        Some(cause) => is_text(record.decision, "deny") && is_text(record.cause, cause.as_str()),
+    };
+    if !is_outcome || !record.errors.is_empty() || !decision.errors.is_empty() {
+        return false;
+    }
+    let mut rest = record.policies;
+    for (at, policy) in decision.policies.iter().enumerate() {
+        let opening = if at == 0 { "[\"" } else { ",\"" };
+        let next = rest.strip_prefix(opening);
+        let next = next.and_then(|rest| rest.strip_prefix(policy.id.as_str()));
+        let Some(next) = next.and_then(|rest| rest.strip_prefix('"')) else {
+            return false;
+        };
+        rest = next;
+    }
+    rest == "]" || (rest.is_empty() && decision.policies.is_empty())
+}
+
+fn uid(text: &str) -> Option<Arc<EntityUID>> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    replay::party(&json).map(Arc::new)
+}
+
+/// Policies with what was made for them.
+#[derive(Debug)]
+struct Side<'a> {
+    world: World<'a>,
+    values: Memo<Value>,
+    key: String,
+}
+
+impl<'a> Side<'a> {
+    fn new(world: World<'a>) -> Self {
+        Self {
+            world,
+            values: Memo::new(PARTS_BYTES),
+            key: String::new(),
+        }
+    }
+
+    fn query(&mut self, record: &Lasting<'_>, parties: &[Arc<EntityUID>; 3]) -> Option<Query> {
+        let [principal, action, resource] = parties;
+        let snapshot = self.world.snapshot;
+        let overlay: Vec<Entity> = if record.entities.is_empty() {
+            Vec::new()
+        } else {
+            let carried = serde_json::from_str(record.entities).ok()?;
+            entities_from_json(snapshot, carried, &LIMITS).ok()?
+        };
+        let mut context = Context::new();
+        for member in Members::new(record.context) {
+            let (name, text) = member?;
+            // The schema tells of each action what a text is.
+            self.key.clear();
+            for part in [record.action, "\n", name, "\n", text] {
+                self.key.push_str(part);
+            }
+            let made = || value(snapshot, action, name, text);
+            let value = self.values.get_or_make(&self.key, made)?;
+            if context.insert(name.into(), value).is_some() {
+                return None;
+            }
+        }
+        Some(Query {
+            principal: Arc::clone(principal),
+            action: Arc::clone(action),
+            resource: Arc::clone(resource),
+            context: Arc::new(context),
+            overlay: overlay.into(),
+        })
+    }
+}
+
+fn value(snapshot: &Snapshot, action: &EntityUID, name: &str, text: &str) -> Option<Value> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    let context = Json::Object(Map::from_iter([(name.to_owned(), json)]));
+    let context = context_from_json(snapshot, action, context, &LIMITS).ok()?;
+    context.into_values().next()
+}
+
+/// What was made of texts, forgotten all at once when there is no room for more.
+#[derive(Debug)]
+struct Memo<V> {
+    made: HashMap<Box<str>, V, RandomState>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl<V: Clone> Memo<V> {
+    fn new(bytes_max: usize) -> Self {
+        Self {
+            made: HashMap::default(),
+            bytes: 0,
+            bytes_max,
+        }
+    }
+
+    fn get(&self, text: &str) -> Option<&V> {
+        self.made.get(text)
+    }
+
+    fn put(&mut self, text: &str, value: V) {
+        self.bytes += text.len() + ENTRY_BYTES;
+        if self.bytes > self.bytes_max {
+            self.made.clear();
+            self.bytes = text.len() + ENTRY_BYTES;
+        }
+        self.made.insert(text.into(), value);
+    }
+
+    fn get_or_make(&mut self, text: &str, make: impl FnOnce() -> Option<V>) -> Option<V> {
+        if let Some(value) = self.made.get(text) {
+            return Some(value.clone());
+        }
+        let value = make()?;
+        self.put(text, value.clone());
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ENTRY_BYTES;
+    use super::Memo;
+
+    #[test]
+    fn what_is_remembered_has_a_limit() {
+        let mut memo = Memo::new(10 * (100 + ENTRY_BYTES));
+        for number in 0..1000 {
+            let text = format!("{number:0100}");
+            memo.put(&text, number);
+            assert!(memo.made.len() <= 10 && memo.bytes <= memo.bytes_max);
+            assert_eq!(memo.get(&text), Some(&number));
+        }
+        assert_eq!(memo.get_or_make("a", || Some(7)), Some(7));
+        assert_eq!(memo.get_or_make("a", || None), Some(7));
+    }
+}

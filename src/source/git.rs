@@ -1,0 +1,399 @@
+//! Reading a policy repository of a revision that git has, whole.
+//!
+//! The `git` program does it, without a shell, with the environment of this
+//! process. Nothing is checked out: the files come as they are in the revision.
+
+use std::io;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ChildStdin;
+use std::process::ChildStdout;
+use std::process::Command;
+use std::process::Stdio;
+use std::thread;
+
+use thiserror::Error;
+
+use super::limits::Limits;
+use super::read::SourceError;
+use crate::engine::Files;
+use crate::engine::files::Role;
+
+/// Bytes of a listing that are taken, of files or names of branches.
+const LISTING_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of what git says of an error.
+const SAID_BYTES_MAX: u64 = 4096;
+
+/// The files of a revision.
+#[derive(Debug)]
+pub struct Revision {
+    /// The commit, in hexadecimal.
+    pub commit: String,
+    /// Every file that has a role.
+    pub files: Files,
+    /// What was left out, and why: sentences without a full stop.
+    pub left_out: Vec<String>,
+}
+
+/// A revision that cannot be read.
+#[derive(Debug, Error)]
+pub enum GitError {
+    /// The program cannot be started.
+    #[error("cannot run `git`: {0}")]
+    Absent(io::Error),
+    /// The directory is in no repository.
+    #[error("`{}` is in no git repository", .0.display())]
+    NoRepository(PathBuf),
+    /// There is no such revision.
+    #[error("there is no revision `{revision}`")]
+    NoRevision {
+        /// As it was asked for.
+        revision: String,
+        /// A branch or tag that may have been meant.
+        closest: Option<String>,
+    },
+    /// The revision is there, the directory in it is not.
+    #[error("the revision `{revision}` has no directory `{path}`")]
+    NoPath {
+        /// As it was asked for.
+        revision: String,
+        /// The directory, from the top of the repository.
+        path: String,
+    },
+    /// Git would not.
+    #[error("`git {what}` failed: {said}")]
+    Failed {
+        /// What it was to do.
+        what: String,
+        /// What it said.
+        said: String,
+    },
+    /// More than a limit allows.
+    #[error(transparent)]
+    TooMuch(SourceError),
+}
+
+impl GitError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Absent(_) => "install git, or give directories instead of revisions".into(),
+            Self::NoRepository(_) => {
+                "run it in a clone of the policies, or give directories instead of revisions".into()
+            }
+            Self::NoRevision {
+                closest: Some(closest),
+                ..
+            } => format!("did you mean `{closest}`?"),
+            Self::NoRevision { .. } => {
+                "see `git log --oneline`; what others pushed comes with `git fetch`, and a shallow \
+                 clone has only its last commits"
+                    .into()
+            }
+            Self::NoPath { revision, .. } => {
+                format!("name the directory, from the top of the repository: `{revision}:policies`")
+            }
+            Self::Failed { .. } => "see whether git works there: `git status`".into(),
+            Self::TooMuch(error) => error.hint(),
+        }
+    }
+}
+
+/// Where a directory is in its repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The top of the work tree.
+    pub top: PathBuf,
+    /// The directory from there, with `/` between its parts; empty for the top.
+    pub path: String,
+}
+
+/// Where a directory is in its repository.
+///
+/// # Errors
+/// When it is in none, or there is no git.
+pub fn place(directory: &Path) -> Result<Place, GitError> {
+    let shown = output(
+        directory,
+        &["rev-parse", "--show-toplevel", "--show-prefix"],
+    )
+    .map_err(|error| match error {
+        GitError::Failed { said, .. } if said.contains("not a git repository") => {
+            GitError::NoRepository(directory.to_owned())
+        }
+        error => error,
+    })?;
+    let shown = String::from_utf8_lossy(&shown);
+    let mut lines = shown.lines();
+    Ok(Place {
+        top: PathBuf::from(lines.next().unwrap_or_default()),
+        path: lines
+            .next()
+            .unwrap_or_default()
+            .trim_matches('/')
+            .to_owned(),
+    })
+}
+
+/// Reads every file that has a [`Role`] below a directory of a revision. Names
+/// that start with a dot are passed over. Symbolic links and submodules are not
+/// followed: those that are left out are told.
+///
+/// # Errors
+/// When there is no such revision or directory, git fails, or a limit is exceeded.
+pub fn read(place: &Place, revision: &str, limits: &Limits) -> Result<Revision, GitError> {
+    let commit = commit(&place.top, revision)?;
+    let no_path = || GitError::NoPath {
+        revision: revision.to_owned(),
+        path: place.path.clone(),
+    };
+    // Behind the colon nothing but a path is read.
+    let tree = format!("{commit}:{}", place.path);
+    let listing =
+        output(&place.top, &["ls-tree", "-r", "-z", "--full-tree", &tree]).map_err(|error| {
+            match error {
+                GitError::Failed { .. } => no_path(),
+                error => error,
+            }
+        })?;
+    let mut left_out = Vec::new();
+    let entries = entries(&listing, limits, &mut left_out)?;
+    let files = contents(&place.top, &entries, limits)?;
+    Ok(Revision {
+        commit,
+        files: Files::new(files),
+        left_out,
+    })
+}
+
+/// The commit that a revision names.
+fn commit(top: &Path, revision: &str) -> Result<String, GitError> {
+    let unknown = || GitError::NoRevision {
+        revision: revision.to_owned(),
+        closest: closest(top, revision),
+    };
+    // No name of git begins so, and no option shall be made of it.
+    if revision.is_empty() || revision.starts_with('-') {
+        return Err(unknown());
+    }
+    let wanted = format!("{revision}^{{commit}}");
+    let arguments = [
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &wanted,
+    ];
+    match output(top, &arguments) {
+        Ok(found) => Ok(String::from_utf8_lossy(&found).trim().to_owned()),
+        Err(GitError::Failed { .. }) => Err(unknown()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A branch or tag that may have been meant.
+fn closest(top: &Path, revision: &str) -> Option<String> {
+    let arguments = ["for-each-ref", "--format=%(refname:short)", "--count=2000"];
+    let names = output(top, &arguments).ok()?;
+    let names = String::from_utf8_lossy(&names);
+    crate::config::closest::closest(revision, names.lines()).map(str::to_owned)
+}
+
+/// A file of the listing.
+struct Entry {
+    name: String,
+    object: String,
+}
+
+/// The files that are wanted of `<mode> <type> <object>\t<path>\0`, again and again.
+fn entries(
+    listing: &[u8],
+    limits: &Limits,
+    left_out: &mut Vec<String>,
+) -> Result<Vec<Entry>, GitError> {
+    let mut entries = Vec::new();
+    for entry in listing
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty())
+    {
+        let Ok(text) = std::str::from_utf8(entry) else {
+            let name = String::from_utf8_lossy(entry);
+            let path = PathBuf::from(name.split('\t').nth(1).unwrap_or_default());
+            return Err(GitError::TooMuch(SourceError::Name { path }));
+        };
+        let Some((head, name)) = text.split_once('\t') else {
+            continue;
+        };
+        let is_hidden = name.split('/').any(|part| part.starts_with('.'));
+        let mut head = head.split(' ');
+        let (Some(mode), Some(_), Some(object)) = (head.next(), head.next(), head.next()) else {
+            continue;
+        };
+        match mode {
+            _ if is_hidden => continue,
+            "120000" => {
+                left_out.push(format!("the symbolic link `{name}` is not followed"));
+                continue;
+            }
+            "160000" => {
+                left_out.push(format!("the submodule `{name}` is not looked into"));
+                continue;
+            }
+            _ if Role::of(name).is_none() => continue,
+            _ => {}
+        }
+        let depth = name.split('/').count() - 1;
+        if depth > limits.depth_max {
+            let limit = limits.depth_max as u64;
+            let unit = "directories below one another";
+            return Err(too_much(name, limit, unit, "policies.depth_max"));
+        }
+        if entries.len() >= limits.files_max {
+            let limit = limits.files_max as u64;
+            return Err(too_much(name, limit, "files", "policies.files_max"));
+        }
+        entries.push(Entry {
+            name: name.to_owned(),
+            object: object.to_owned(),
+        });
+    }
+    Ok(entries)
+}
+
+/// The contents of the files, asked for one after the other.
+fn contents(
+    top: &Path,
+    entries: &[Entry],
+    limits: &Limits,
+) -> Result<Vec<(String, Vec<u8>)>, GitError> {
+    let mut child = git(top, &["cat-file", "--batch"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(GitError::Absent)?;
+    let read = match (child.stdin.take(), child.stdout.take()) {
+        (Some(input), Some(output)) => asked(entries, limits, input, BufReader::new(output)),
+        _ => Err(failed("cat-file", "it has no input or output")),
+    };
+    // Its input is closed by now, so it ends.
+    child
+        .wait()
+        .map_err(|error| failed("cat-file", error.to_string()))?;
+    read
+}
+
+fn asked(
+    entries: &[Entry],
+    limits: &Limits,
+    mut input: ChildStdin,
+    mut output: BufReader<ChildStdout>,
+) -> Result<Vec<(String, Vec<u8>)>, GitError> {
+    let mut files = Vec::new();
+    let mut total = 0;
+    for Entry { name, object } in entries {
+        let at = |error: io::Error| failed("cat-file", format!("`{name}`: {error}"));
+        writeln!(input, "{object}")
+            .and_then(|()| input.flush())
+            .map_err(at)?;
+        let mut head = String::new();
+        (&mut output).take(1024).read_line(&mut head).map_err(at)?;
+        let size = head.trim_end().rsplit(' ').next();
+        let Some(size) = size.and_then(|size| size.parse::<u64>().ok()) else {
+            return Err(failed("cat-file", format!("`{name}`: {}", head.trim_end())));
+        };
+        if size > limits.file_bytes_max {
+            let limit = limits.file_bytes_max;
+            return Err(too_much(name, limit, "bytes", "policies.file_bytes_max"));
+        }
+        total += size;
+        if total > limits.total_bytes_max {
+            let limit = limits.total_bytes_max;
+            return Err(too_much(
+                name,
+                limit,
+                "bytes in all",
+                "policies.total_bytes_max",
+            ));
+        }
+        // And the line end behind it.
+        let mut content = Vec::new();
+        (&mut output)
+            .take(size + 1)
+            .read_to_end(&mut content)
+            .map_err(at)?;
+        if content.len() as u64 != size + 1 {
+            return Err(failed("cat-file", format!("`{name}` is cut short")));
+        }
+        content.pop();
+        files.push((name.clone(), content));
+    }
+    Ok(files)
+}
+
+fn git(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(directory).args(arguments);
+    // What it says is looked into.
+    command.env("LC_ALL", "C").stdin(Stdio::null());
+    command
+}
+
+/// What git writes to standard output.
+fn output(directory: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+    let what = arguments.first().copied().unwrap_or_default();
+    let mut child = git(directory, arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(GitError::Absent)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (shown, said) = thread::scope(|scope| {
+        let said = scope.spawn(|| bounded(stderr, SAID_BYTES_MAX));
+        (bounded(stdout, LISTING_BYTES_MAX), said.join())
+    });
+    let status = child
+        .wait()
+        .map_err(|error| failed(what, error.to_string()))?;
+    let shown = shown.map_err(|error| failed(what, error.to_string()))?;
+    if shown.len() as u64 > LISTING_BYTES_MAX {
+        let unit = "bytes of names";
+        return Err(too_much(".", LISTING_BYTES_MAX, unit, "policies.files_max"));
+    }
+    if status.success() {
+        return Ok(shown);
+    }
+    let said = said.ok().and_then(Result::ok).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let said = said.trim().trim_start_matches("fatal: ");
+    Err(failed(what, said))
+}
+
+/// One byte past the limit tells that there is more. The pipe is closed then.
+fn bounded(pipe: Option<impl Read>, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(limit + 1).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn failed(what: &str, said: impl Into<String>) -> GitError {
+    GitError::Failed {
+        what: what.to_owned(),
+        said: said.into(),
+    }
+}
+
+fn too_much(name: &str, limit: u64, unit: &'static str, key: &'static str) -> GitError {
+    GitError::TooMuch(SourceError::TooMuch {
+        path: PathBuf::from(name),
+        limit,
+        unit,
+        key,
+    })
+}
