@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use cedar_policy_core::ast::ActionConstraint;
 use cedar_policy_core::ast::EntityUID;
 
 use super::Options;
@@ -427,6 +428,11 @@ fn actions(before: World<'_>, after: World<'_>, cases: &[Case]) -> BTreeSet<Arc<
                     reason = "cedar has a further variant when another crate enables `tolerant-ast`"
                 )]
                 _ => {}
+            let constraint = policy.cedar.action_constraint();
+            if let ActionConstraint::Eq(uid) = constraint {
+                actions.insert(Arc::clone(uid));
+            } else if let ActionConstraint::In(uids) = constraint {
+                actions.extend(uids.iter().map(Arc::clone));
             }
         }
         actions.extend(cases.iter().map(|case| Arc::clone(&case.question.action)));
