@@ -7,8 +7,6 @@
 //! [`replay`] compare decisions, which [`flip`] sums up; [`turn`] looks for the
 //! smallest change that turns a decision; [`symbolic`] speaks of every possible
 //! request, by a solver, and [`invariants`] are what it is asked to prove.
-//! [`symbolic`] speaks of every possible request, by a solver; [`invariants`] are
-//! what it is asked to prove.
 
 pub mod cost;
 pub mod diff;
@@ -19,7 +17,4 @@ pub mod lint;
 pub mod replay;
 pub mod symbolic;
 pub mod turn;
-pub mod invariants;
-pub mod replay;
-pub mod symbolic;
 pub mod world;

@@ -86,7 +86,7 @@ fn other() -> (Arc<Snapshot>, View) {
     })
 }
 
-fn world<'a>((snapshot, view): &'a (Arc<Snapshot>, View)) -> World<'a> {
+fn world((snapshot, view): &(Arc<Snapshot>, View)) -> World<'_> {
     World { snapshot, view }
 }
 
@@ -136,7 +136,8 @@ fn mutated(line: &str, numbers: &mut Numbers) -> String {
         0 => {
             let comma = at(numbers, ",");
             let text = inserted[numbers.below(inserted.len())];
-            format!("{}{text}{}", &line[..comma], &line[comma..])
+            let (before, after) = line.split_at_checked(comma).unwrap();
+            format!("{before}{text}{after}")
         }
         1 => {
             // A member under another name, or with another value.
@@ -162,9 +163,8 @@ fn mutated(line: &str, numbers: &mut Numbers) -> String {
                 "\"decision\"",
             ];
             let other = others[numbers.below(others.len())];
-            line.get(place..).map_or_else(String::new, |rest| {
-                format!("{}{}", &line[..place], rest.replacen(&quoted, other, 1))
-            })
+            let (before, rest) = line.split_at_checked(place).unwrap();
+            format!("{before}{}", rest.replacen(&quoted, other, 1))
         }
         2 => {
             let cut = numbers.below(line.len());

@@ -415,19 +415,6 @@ fn actions(before: World<'_>, after: World<'_>, cases: &[Case]) -> BTreeSet<Arc<
             continue;
         }
         for policy in world.snapshot.rules().iter() {
-            match policy.cedar.action_constraint() {
-                cedar_policy_core::ast::ActionConstraint::Eq(uid) => {
-                    actions.insert(Arc::clone(uid));
-                }
-                cedar_policy_core::ast::ActionConstraint::In(uids) => {
-                    actions.extend(uids.iter().map(Arc::clone));
-                }
-                cedar_policy_core::ast::ActionConstraint::Any => {}
-                #[expect(
-                    unreachable_patterns,
-                    reason = "cedar has a further variant when another crate enables `tolerant-ast`"
-                )]
-                _ => {}
             let constraint = policy.cedar.action_constraint();
             if let ActionConstraint::Eq(uid) = constraint {
                 actions.insert(Arc::clone(uid));

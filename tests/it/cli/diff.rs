@@ -6,7 +6,6 @@ use std::process::Command;
 use serde_json::Value as Json;
 
 use crate::cli::Place;
-use crate::cli::assert_shown;
 use crate::cli::replay::recorded;
 
 const TESTS: &str = r#"
