@@ -22,12 +22,26 @@ const LINKED: &str = r#"
     decision: allow
 "#;
 
-pub(super) fn world() -> World {
+/// Outside of every scope but that of the forbid.
+pub(super) const STRANGER: &str = r#"
+  - name: a stranger does not read
+    principal: 'User::"cid"'
+    action: 'Action::"read"'
+    resource: 'Doc::"plan"'
+    entities: [{ uid: 'User::"cid"', attrs: { level: 0 } }]
+    decision: deny
+"#;
+
+fn world() -> World {
+    world_with("")
+}
+
+pub(super) fn world_with(cases: &str) -> World {
     World::of(&[
         ("schema.cedarschema", SCHEMA),
         ("docs.cedar", POLICIES),
         ("entities/all.json", ENTITIES),
-        ("docs.test.yaml", &format!("{CASES}{LINKED}")),
+        ("docs.test.yaml", &format!("{CASES}{LINKED}{cases}")),
     ])
 }
 
