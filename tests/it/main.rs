@@ -46,6 +46,7 @@ mod policy_tests;
 mod proto_lint;
 mod readme;
 mod records;
+mod reference;
 mod reload;
 mod replayed;
 mod round_trips;
