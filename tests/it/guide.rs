@@ -21,24 +21,20 @@ enum Part {
 
 fn parts(page: &str) -> Vec<Part> {
     let mut parts = Vec::new();
-    let mut inside = false;
+    // What ends the block that this line is in: output may have shorter fences.
+    let mut fence: Option<&str> = None;
     for line in page.lines() {
-        if inside && let Some(command) = line.strip_prefix("$ ") {
-            parts.push(Part::Command(command.to_owned(), Vec::new()));
+        if fence.is_some() && fence != Some(line) {
+            if let Some(command) = line.strip_prefix("$ ") {
+                parts.push(Part::Command(command.to_owned(), Vec::new()));
+            } else if let Some(Part::Command(_, shown)) = parts.last_mut() {
+                shown.push(line.to_owned());
+            }
             continue;
         }
-        if inside
-            && line != "```"
-            && let Some(Part::Command(_, shown)) = parts.last_mut()
-        {
-            shown.push(line.to_owned());
-            continue;
-        }
-        match line {
-            "```console" => inside = true,
-            "```" => inside = false,
-            _ => {}
-        }
+        fence = line
+            .strip_suffix("console")
+            .filter(|ticks| ticks.len() >= 3 && ticks.bytes().all(|byte| byte == b'`'));
         parts.push(Part::Text(line.to_owned()));
     }
     parts
