@@ -6,8 +6,8 @@
 //!
 //! A decision is measured whole, and then in parts: finding candidates and
 //! gathering entities, and the condition of each policy over the questions of
-//! which it is a candidate. Reading order: [`questions`], [`batches`], [`measure`],
-//! [`report`], [`compare`].
+//! which it is a candidate. Reading order: [`questions`], [`batches`], [`measure`](mod@measure),
+//! [`report`], [`compare`](mod@compare).
 
 pub mod atoms;
 pub mod batches;

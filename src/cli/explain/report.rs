@@ -113,7 +113,7 @@ impl Report {
     /// Decides, and takes down why.
     ///
     /// # Errors
-    /// As [`decide`].
+    /// As [`decide`](crate::engine::decide()).
     pub fn new(
         snapshot: &Snapshot,
         view: &View,
