@@ -187,7 +187,7 @@ fn tests_and_invariants_are_read_too() {
        ╰────
       help: save the file as UTF-8
 
-      × not an invariants file: invalid indentation in multiline quoted scalar at line 2, column 1
+      × not an invariants file: invalid indentation in multiline quoted scalar
        ╭─[invariants.yaml:2:1]
      1 │ invariants: "
        ╰────
@@ -243,7 +243,7 @@ cases:
        ╭─[invariants.yaml:2:35]
      1 │ invariants:
      2 │   - { name: sound, never_errors: [gone] }
-       ·                                   ───────
+       ·                                   ────
        ╰────
       help: write its `@id`, or `*` for all of them
 
