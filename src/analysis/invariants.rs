@@ -22,6 +22,7 @@ use std::sync::Arc;
 use cedar_policy_core::ast;
 use cedar_policy_core::ast::EntityType;
 use cedar_policy_core::ast::EntityUID;
+use miette::SourceSpan;
 
 use crate::analysis::symbolic::Environment;
 use crate::analysis::symbolic::LinkScope;
@@ -42,6 +43,10 @@ pub struct Invariant {
     pub file: Arc<str>,
     /// Its line there, from 1.
     pub line: usize,
+    /// The text of the file.
+    text: Arc<str>,
+    /// The place of its name in that text.
+    span: SourceSpan,
     /// What is claimed.
     pub claim: Claim,
     /// Which links it is about.
@@ -157,13 +162,11 @@ pub fn read(files: &Files, snapshot: &Snapshot, links: &[&str]) -> Result<Demand
     for invariant in &demands.invariants {
         if let Some(first) = places.insert(&invariant.name, invariant) {
             let message = format!("two invariants have the name `{}`", invariant.name);
-            let mut fault = Fault::of_file(&invariant.file, message).with_hint(format!(
+            let fault = Fault::at(&invariant.file, &invariant.text, invariant.span, message);
+            faults.push(fault.with_hint(format!(
                 "the other one is at {}:{}; give one of them another name",
                 first.file, first.line
-            ));
-            fault.line = invariant.line;
-            fault.column = 1;
-            faults.push(fault);
+            )));
         }
     }
     if faults.is_empty() {

@@ -22,7 +22,13 @@
 //!   it. So each permit is asked with the condition that no forbid fails, as far as
 //!   one can fail at all ([`Within::served`](environment)).
 //! * unknown principals and resources are denied. So a claim speaks of those that
-//!   are known. Entities that another one names are taken to exist too.
+//!   are known. Entities that another one names are taken to exist too, and all of
+//!   them to have what the schema requires of their type. Where that is not so
+//!   (somebody names an entity that is not stored, `unknown = "cedar"`, implicit
+//!   types), a permit can only fail, and so can a forbid, which denies; but `has`
+//!   says no of an attribute that the schema requires, `!(x has y)` yes, and with
+//!   `errors = "cedar"` a forbid that fails is skipped. [`assumptions`] says which
+//!   of these a repository makes matter.
 //!
 //! What the solver says holds is believed. What it says is broken is asked of our
 //! own engine, with the entities of the counterexample; an answer that the engine
@@ -44,6 +50,7 @@ pub mod environment;
 pub mod findings;
 mod minimise;
 pub mod policies;
+mod process;
 pub mod solver;
 mod workers;
 
@@ -51,8 +58,12 @@ use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
+use cedar_policy_core::ast::EntityType;
+
 use crate::engine::Snapshot;
 use crate::engine::View;
+use crate::engine::manifest::OnError;
+use crate::engine::manifest::OnUnknown;
 
 pub use check::Proof;
 pub use check::prove;
@@ -65,6 +76,7 @@ pub use findings::findings;
 pub use policies::LinkScope;
 pub use solver::NoSolver;
 pub use solver::Program;
+pub use solver::version;
 
 /// How the solver is asked.
 #[derive(Debug, Clone)]
@@ -95,6 +107,39 @@ pub struct Side<'a> {
     pub snapshot: &'a Snapshot,
     /// The links, and entities that a counterexample must not be confused with.
     pub view: &'a View,
+}
+
+/// What a proof takes for granted that the manifest does not: sentences without full
+/// stop.
+pub fn assumptions(snapshot: &Snapshot) -> Vec<String> {
+    let manifest = snapshot.manifest();
+    let mut assumed = Vec::new();
+    if manifest.unknown == OnUnknown::Cedar {
+        assumed.push(
+            "`unknown = \"cedar\"` lets policies decide about principals and resources that nobody knows; what is proved speaks of those that are known"
+                .to_owned(),
+        );
+    }
+    if manifest.errors == OnError::Cedar {
+        assumed.push(
+            "`errors = \"cedar\"` skips a forbid that fails because an entity is missing; what is proved takes every entity that is named to exist"
+                .to_owned(),
+        );
+    }
+    let schema = snapshot.schema();
+    let requires = |name: &&EntityType| {
+        let declared = schema.and_then(|schema| schema.validator().get_entity_type(name));
+        declared.is_some_and(|declared| {
+            let mut attributes = declared.attributes().iter();
+            attributes.any(|(_, attribute)| attribute.is_required())
+        })
+    };
+    for name in manifest.implicit_types.iter().filter(requires) {
+        assumed.push(format!(
+            "entities of the implicit type `{name}` need not be stored, and then lack the attributes that the schema requires; what is proved takes them to be there"
+        ));
+    }
+    assumed
 }
 
 /// What became of one question.

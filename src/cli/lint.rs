@@ -143,8 +143,8 @@ pub fn run(args: &LintArgs) -> Result<ExitCode, Failure> {
     match args.format {
         LintFormat::Human => human::write(&fixed),
         LintFormat::Json => output::stdout(&output::json(&json::Written::new(&fixed))),
-        LintFormat::Sarif => output::stdout(&output::json(&sarif::log(&fixed.report))),
-        LintFormat::Github => output::stdout(&human::github(&fixed.report)),
+        LintFormat::Sarif => output::stdout(&output::json(&sarif::log(&fixed.report, &path))),
+        LintFormat::Github => output::stdout(&human::github(&fixed.report, &path)),
     }
     Ok(code(&fixed.report, args.deny))
 }

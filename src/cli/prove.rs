@@ -6,11 +6,13 @@ pub mod solver;
 mod text;
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use clap::ValueEnum;
+use serde::Serialize;
 
 use super::ExitCode;
 use super::Failure;
@@ -39,6 +41,9 @@ use progress::Progress;
 /// type, action and resource type that the schema has, with any entities and, unless
 /// the invariant says otherwise, with any links of the templates. What breaks one is
 /// shown as a test case for a `*.test.yaml`, after the engine has confirmed it.
+///
+/// What is proved takes every entity that is named to be there, with what the schema
+/// requires of it; where the manifest lets it matter that one is not, that is said.
 ///
 /// Besides, it looks for policies that can never apply, permits that are wholly
 /// forbidden, policies that others make superfluous, and policies that can fail to
@@ -105,6 +110,23 @@ struct Outcome<'a> {
     accepted: usize,
     /// What is accepted, but was not found.
     in_vain: Vec<(Accepted, String)>,
+    /// Where the repository is.
+    root: &'a Path,
+    /// Who said so.
+    solver: Solver,
+    /// What that takes for granted.
+    assumed: Vec<String>,
+}
+
+/// The solver, and how it was asked.
+#[derive(Debug, Serialize)]
+struct Solver {
+    /// Where it is.
+    path: PathBuf,
+    /// `None` when it does not say.
+    version: Option<String>,
+    /// How long a question may take.
+    timeout_seconds: f64,
 }
 
 /// Proves what there is to prove.
@@ -146,7 +168,8 @@ pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
     let environments = Environment::all(schema).len();
     let rounds = usize::from(!invariants.is_empty()) + usize::from(!args.no_reports);
     let progress = Progress::new(environments * rounds);
-    let outcome = outcome(side, &invariants, args, &options, &progress);
+    let root = &repository.path;
+    let outcome = outcome((side, root), &invariants, args, &options, &progress);
     progress.end();
     let mut outcome = outcome.map_err(|reason| {
         let hint = "see which constructs of the schema the symbolic compiler supports";
@@ -162,7 +185,7 @@ pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
 }
 
 fn outcome<'a>(
-    side: Side<'_>,
+    (side, root): (Side<'_>, &'a Path),
     invariants: &'a [Invariant],
     args: &ProveArgs,
     options: &Options,
@@ -186,6 +209,13 @@ fn outcome<'a>(
         environments: schema.map_or(0, |schema| Environment::all(schema).len()),
         accepted: 0,
         in_vain: Vec::new(),
+        root,
+        solver: Solver {
+            path: options.program.path().to_owned(),
+            version: symbolic::version(options),
+            timeout_seconds: options.timeout.as_secs_f64(),
+        },
+        assumed: symbolic::assumptions(side.snapshot),
     })
 }
 

@@ -26,6 +26,7 @@ mod lint_rules;
 mod prove;
 mod prove_files;
 mod prove_oracle;
+mod prove_reference;
 mod replay;
 pub(crate) mod serve;
 mod test;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use miette::SourceSpan;
 use serde_saphyr::Location;
 
 use crate::engine::Fault;
@@ -17,6 +18,11 @@ pub(super) struct Source<'a> {
 impl Source<'_> {
     /// A fault at a node.
     pub(super) fn fault(&self, at: Location, message: impl Into<String>) -> Fault {
+        Fault::at(self.file, &self.text, self.span(at), message)
+    }
+
+    /// The node in the text, as far as its first line.
+    pub(super) fn span(&self, at: Location) -> SourceSpan {
         let start = self.offset(at);
         let rest = self.text.get(start..).unwrap_or_default();
         let line = rest.lines().next().unwrap_or_default().trim_end();
@@ -27,7 +33,7 @@ impl Source<'_> {
         let length = known
             .filter(|length| (1..=line.len()).contains(length) && line.is_char_boundary(*length))
             .unwrap_or(line.len());
-        Fault::at(self.file, &self.text, (start, length).into(), message)
+        (start, length).into()
     }
 
     /// A fault at a byte range of a scalar's value: at its place in the file where

@@ -1,6 +1,7 @@
 //! An invariants file as it is written, and what it means.
 
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 use cedar_policy_core::ast;
@@ -173,6 +174,8 @@ impl Reader<'_> {
             because: raw.because,
             file: self.source.file.into(),
             line: usize::try_from(at.line()).unwrap_or(0),
+            text: Arc::clone(&self.source.text),
+            span: self.source.span(at),
             claim,
             links: raw.links.map(|links| links.value).unwrap_or_default(),
             within: within.unwrap_or_default(),
@@ -398,7 +401,7 @@ impl Reader<'_> {
         };
         let principals = types(&raw.principals, "principals");
         let resources = types(&raw.resources, "resources");
-        let actions = raw.actions.iter().filter_map(|name| self.action(name));
+        let actions = raw.actions.iter().flat_map(|name| self.actions(name));
         Filter {
             actions: actions.collect(),
             principals,
@@ -406,17 +409,25 @@ impl Reader<'_> {
         }
     }
 
-    fn action(&mut self, name: &Spanned<String>) -> Option<EntityUID> {
+    /// An action, and those that are in it: a group by itself is in no environment.
+    fn actions(&mut self, name: &Spanned<String>) -> Vec<EntityUID> {
         let found = EntityUid::from_str(&name.value)
             .ok()
             .map(|uid| uid.as_ref().clone())
             .filter(|uid| self.schema.action(uid).is_some());
-        if found.is_none() {
+        let Some(found) = found else {
             let message = format!("`{}` is not an action of the schema", name.value);
             let hint = "write it as in a policy: `Namespace::Action::\"name\"`";
             self.fault(name.referenced, message, hint);
-        }
-        found
+            return Vec::new();
+        };
+        let members = self.schema.actions().filter(|facts| {
+            let mut above = facts.ancestors.iter();
+            above.any(|above| **above.uid() == found)
+        });
+        let mut all: Vec<EntityUID> = members.map(|facts| facts.entity.uid().clone()).collect();
+        all.push(found);
+        all
     }
 
     fn fault(&mut self, at: Location, message: impl Into<String>, hint: &str) {

@@ -14,6 +14,15 @@ use super::rule::Rule;
 use super::source::Source;
 use super::subject::Subject;
 
+const TEST: &str = r#"cases:
+  - name: an operator reads
+    principal: User::"ann"
+    action: Action::"read"
+    resource: Device::"press"
+    decision: allow
+    policies: [operators-read]
+"#;
+
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
     Rule {
@@ -76,27 +85,22 @@ permit (principal == ?principal, action == Action::"read", resource == ?resource
         id: "untested-policy",
         group: Group::Correctness,
         level: Level::Warning,
-        summary: "no test names this policy, or any link of this template",
-        why: "Nobody notices when it stops doing what it was written for. A test names a policy where it says which policies decide. \
-              Not run in a repository without tests.",
+        summary: "no test names this policy, or any link of this template, among those that decide",
+        why: "Nobody notices when it stops doing what it was written for. A test names a policy under `policies`, where it says which \
+              decide; cases that are skipped do not count, nor does what is only under `errors`. In a test file with a fault every id \
+              that stands there counts. Not run in a repository without tests.",
         bad: Example::with(
             r#"@id("operators-read")
 permit (principal in Role::"operator", action == Action::"read", resource is Device);
 
 @id("operators-stop")
 permit (principal in Role::"operator", action == Action::"stop", resource is Device);"#,
-            &[(
-                "tests/roles.test.yaml",
-                "cases:\n  - name: an operator reads\n    policies: [operators-read]\n",
-            )],
+            &[("tests/roles.test.yaml", TEST)],
         ),
         good: Example::with(
             r#"@id("operators-read")
 permit (principal in Role::"operator", action == Action::"read", resource is Device);"#,
-            &[(
-                "tests/roles.test.yaml",
-                "cases:\n  - name: an operator reads\n    policies: [operators-read]\n",
-            )],
+            &[("tests/roles.test.yaml", TEST)],
         ),
         is_fixable: false,
         needs: Needs::Tests,

@@ -1,7 +1,4 @@
-//! Which policies the tests name.
-//!
-//! A test names a policy by its id, wherever in the file that is, so the words of
-//! the files are enough: nothing has to be known of their format.
+//! Which policies the tests name as those that decide.
 
 use std::collections::BTreeSet;
 use std::collections::HashSet;
@@ -10,21 +7,50 @@ use super::policy::Policy;
 use crate::engine::Files;
 use crate::engine::files::Role;
 use crate::engine::link::Link;
+use crate::testing::read::read;
+use crate::testing::suite::Case;
+use crate::testing::suite::ExpectedPolicies;
 
-/// The ids of those policies and links that stand in a test; `None` when there is no
-/// test.
+/// The ids of those policies, templates and links that a case expects among the
+/// determining policies; `None` when there is no test. Of a file with a fault nobody
+/// knows what it expects: there, every policy counts whose id is a word of the file.
 pub fn named_in_tests(
     files: &Files,
     policies: &[Policy],
     links: &[Link],
 ) -> Option<BTreeSet<String>> {
-    let texts: Vec<&str> = files
-        .with_role(Role::Tests)
+    let mut tests = files.with_role(Role::Tests).peekable();
+    tests.peek()?;
+    let read = read(files, None);
+    let good: HashSet<&str> = read.suites.iter().map(|suite| &*suite.file).collect();
+    let faulty: Vec<&str> = tests
+        .filter(|(file, _)| !good.contains(file))
         .filter_map(|(_, content)| std::str::from_utf8(content).ok())
         .collect();
-    if texts.is_empty() {
-        return None;
+    let of_links = links.iter().map(|link| link.id.as_str());
+    let ids = policies.iter().map(|policy| policy.id.as_str());
+    let mut named = words(&faulty, ids.chain(of_links));
+    let cases = read.suites.iter().flat_map(|suite| &suite.cases);
+    for case in cases.filter(|case| case.skip.is_none()) {
+        named.extend(decided_by(case));
     }
+    Some(named)
+}
+
+/// What a case expects to decide: ids, and the templates of its own links among them.
+fn decided_by(case: &Case) -> BTreeSet<String> {
+    let ids = match &case.expected.policies {
+        None => return BTreeSet::new(),
+        Some(ExpectedPolicies::Exactly(ids) | ExpectedPolicies::Including(ids)) => ids,
+    };
+    let links = case.question.links.iter();
+    let of_links = links.filter(|link| ids.contains(link.id.as_str()));
+    let templates = of_links.map(|link| link.template.to_string());
+    ids.iter().cloned().chain(templates).collect()
+}
+
+/// The ids that stand in any of these texts.
+fn words<'a>(texts: &[&str], ids: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let words: HashSet<&str> = texts
         .iter()
         .flat_map(|text| text.split(|c| !is_part_of_a_word(c)))
@@ -36,10 +62,7 @@ pub fn named_in_tests(
             texts.iter().any(|text| text.contains(id))
         }
     };
-    let of_links = links.iter().map(|link| link.id.as_str());
-    let ids = policies.iter().map(|policy| policy.id.as_str());
-    let ids = ids.chain(of_links);
-    Some(ids.filter(|id| is_named(id)).map(str::to_owned).collect())
+    ids.filter(|id| is_named(id)).map(str::to_owned).collect()
 }
 
 fn is_part_of_a_word(c: char) -> bool {

@@ -9,6 +9,7 @@ use cedar_policy_core::ast;
 use cedar_policy_core::ast::Effect;
 use cedar_policy_symcc::CompiledPolicy;
 use cedar_policy_symcc::CompiledPolicySet;
+use cedar_policy_symcc::always_denies_asserts;
 use cedar_policy_symcc::disjoint_asserts;
 use cedar_policy_symcc::implies_asserts;
 use cedar_policy_symcc::matches_implies_asserts;
@@ -32,6 +33,7 @@ use super::policies::LinkScope;
 use super::policies::Origin;
 use super::policies::Unit;
 use super::policies::Units;
+use super::policies::as_forbid;
 use super::solver::Solver;
 use super::workers::for_each;
 
@@ -361,6 +363,18 @@ impl Place<'_> {
     ) -> Result<(), String> {
         let knows = |fact: &AtomicBool| fact.load(Ordering::Relaxed);
         let note = |fact: &AtomicBool| fact.store(true, Ordering::Relaxed);
+        let others = self.others(unit);
+        let is_new = !knows(&facts.is_open) && !knows(&facts.is_needed);
+        if unit.effect() == Effect::Permit
+            && unit.origin != Origin::Template
+            && is_new
+            && self.decides_alone(solver, unit, &others) == Ok(true)
+        {
+            for fact in [&facts.matches, &facts.is_open, &facts.is_needed] {
+                note(fact);
+            }
+            return Ok(());
+        }
         if unit.effect() == Effect::Permit && !knows(&facts.is_open) {
             let unforbidden = self.unforbidden.as_ref().map_err(Clone::clone)?;
             let matched = compiled.clone().into_compiled_policyset();
@@ -370,7 +384,6 @@ impl Place<'_> {
             }
         }
         if unit.origin != Origin::Template && !knows(&facts.is_needed) {
-            let others = self.others(unit);
             if self.is_needed(solver, compiled, &others)? {
                 note(&facts.is_needed);
                 note(&facts.matches);
@@ -402,6 +415,27 @@ impl Place<'_> {
                 && self.within.concerns(&other.policy)
         });
         others.map(Unit::as_permit).collect()
+    }
+
+    /// Whether some request is matched by this permit, by none of the others, and is
+    /// not forbidden: of a good permit, that is all there is to know, in one question.
+    fn decides_alone(
+        &self,
+        solver: &mut Solver,
+        unit: &Unit,
+        others: &[ast::Policy],
+    ) -> Result<bool, String> {
+        let forbids = self.units.in_force().filter(|other| {
+            other.effect() == Effect::Forbid && self.within.concerns(&other.policy)
+        });
+        let against = others.iter().map(as_forbid);
+        let all: Vec<ast::Policy> = std::iter::once(unit.as_permit())
+            .chain(against)
+            .chain(forbids.map(|other| other.policy.clone()))
+            .collect();
+        let set = self.within.set(&all)?;
+        let never = solver.is_unsatisfiable(&always_denies_asserts(&set))?;
+        Ok(!never)
     }
 
     /// Whether some request is matched by this and by none of the others.

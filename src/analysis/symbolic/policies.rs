@@ -89,6 +89,11 @@ impl Unit {
     }
 }
 
+/// A forbid of the same scope and condition.
+pub(super) fn as_forbid(policy: &ast::Policy) -> ast::Policy {
+    filled(policy, policy.id().as_ref(), Effect::Forbid)
+}
+
 /// Everything that a repository has.
 #[derive(Debug)]
 pub struct Units {

@@ -10,20 +10,27 @@ use cedar_policy_symcc::CedarSymCompiler;
 use cedar_policy_symcc::Env;
 use cedar_policy_symcc::WellFormedAsserts;
 use cedar_policy_symcc::err::Error;
-use cedar_policy_symcc::solver::LocalSolver;
+use cedar_policy_symcc::err::SolverError;
 use thiserror::Error as ThisError;
-use tokio::process::Command;
 use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::Options;
+use super::process::ENDED;
+use super::process::Process;
 
 /// The program that is looked for.
 const NAME: &str = "cvc5";
 
 /// A solver that failed this often without ever answering is not asked again.
 const FAILURES_MAX: u32 = 3;
+
+/// Nor is one that answered at first, and then failed this often in a row.
+const FAILURES_IN_A_ROW_MAX: u32 = 30;
+
+/// It may take this long to start, however short the time for a question is.
+const START: Duration = Duration::from_secs(2);
 
 /// A solver that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +125,7 @@ pub(super) struct Solver {
     program: Program,
     patience: Duration,
     runtime: Option<Runtime>,
-    process: Option<CedarSymCompiler<LocalSolver>>,
+    process: Option<CedarSymCompiler<Process>>,
     has_answered: bool,
     failures: u32,
 }
@@ -167,6 +174,13 @@ impl Solver {
         if is_trivially_false(asserts) {
             return Ok(true);
         }
+        if asserts
+            .asserts()
+            .iter()
+            .all(|assert| *assert == true.into())
+        {
+            return Ok(false);
+        }
         self.run(async |solver| solver.check_unsat(asserts).await)
     }
 
@@ -174,56 +188,81 @@ impl Solver {
     /// answer as it should is ended: what it would say next is not to be believed.
     fn run<T>(
         &mut self,
-        ask: impl AsyncFnOnce(&mut CedarSymCompiler<LocalSolver>) -> Result<T, Error>,
+        ask: impl AsyncFnOnce(&mut CedarSymCompiler<Process>) -> Result<T, Error>,
     ) -> Result<T, String> {
-        if !self.has_answered && self.failures >= FAILURES_MAX {
+        let failures_max = if self.has_answered {
+            FAILURES_IN_A_ROW_MAX
+        } else {
+            FAILURES_MAX
+        };
+        if self.failures >= failures_max {
             return Err("the solver failed again and again, and was not asked".to_owned());
         }
+        let asked = self.run_once(ask);
+        // One that gave up is still there, and has answered as it should.
+        if self.process.is_some() {
+            self.has_answered = true;
+            self.failures = 0;
+        } else {
+            self.failures += 1;
+        }
+        asked
+    }
+
+    fn run_once<T>(
+        &mut self,
+        ask: impl AsyncFnOnce(&mut CedarSymCompiler<Process>) -> Result<T, Error>,
+    ) -> Result<T, String> {
         let Some(runtime) = &self.runtime else {
             return Err("there is no runtime for the solver".to_owned());
         };
         let _guard = runtime.enter();
+        let patience = self.patience;
         let mut process = match self.process.take() {
             Some(process) => process,
-            None => start(&self.program)?,
+            None => runtime.block_on(start(&self.program, patience))?,
         };
-        let patience = self.patience;
         let asked = runtime.block_on(async { timeout(patience, ask(&mut process)).await });
-        let reason = match asked {
+        match asked {
             Ok(Ok(answer)) => {
-                self.has_answered = true;
                 self.process = Some(process);
-                return Ok(answer);
+                Ok(answer)
             }
             Ok(Err(Error::SolverUnknown)) => {
-                self.has_answered = true;
                 self.process = Some(process);
-                return Err("the solver gave up".to_owned());
+                Err("the solver gave up".to_owned())
             }
-            Ok(Err(error)) => sentence(&error),
-            Err(_) => format!("the solver gave no answer in {} s", seconds(patience)),
-        };
-        self.failures += 1;
-        Err(reason)
+            Ok(Err(error)) => Err(sentence(&error)),
+            Err(_) => Err(no_answer(patience)),
+        }
     }
 }
 
-fn seconds(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    format!("{seconds}")
+/// What the solver says of its version; `None` when it does not answer as a solver
+/// should, which the answers to questions will say.
+pub fn version(options: &Options) -> Option<String> {
+    let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+    let starting = Process::start(&options.program.path, options.timeout);
+    let started = runtime.block_on(async { timeout(START.max(options.timeout), starting).await });
+    started.ok()?.ok()?.version().map(str::to_owned)
 }
 
-fn start(program: &Program) -> Result<CedarSymCompiler<LocalSolver>, String> {
-    let cannot = |error: &dyn fmt::Display| {
-        format!("`{}` cannot be started: {error}", program.path.display())
-    };
-    let mut command = Command::new(&program.path);
-    command.args(["--lang", "smt"]).kill_on_drop(true);
-    let solver = LocalSolver::from_command(&mut command).map_err(|error| match error {
-        cedar_policy_symcc::err::SolverError::Io(error) => cannot(&error),
-        error => cannot(&error),
+async fn start(program: &Program, patience: Duration) -> Result<CedarSymCompiler<Process>, String> {
+    let patience_to_start = START.max(patience);
+    let starting = Process::start(&program.path, patience);
+    let started = timeout(patience_to_start, starting).await;
+    let started = started.map_err(|_| no_answer(patience_to_start))?;
+    let process = started.map_err(|error| match error {
+        SolverError::Io(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            format!("`{}` cannot be started: {error}", program.path.display())
+        }
+        error => sentence(&Error::SolverError(error)),
     })?;
-    CedarSymCompiler::new(solver).map_err(|error| cannot(&error))
+    CedarSymCompiler::new(process).map_err(|error| sentence(&error))
+}
+
+fn no_answer(patience: Duration) -> String {
+    format!("the solver gave no answer in {} s", patience.as_secs_f64())
 }
 
 /// What went wrong, with its causes, in one line that is not too long.
@@ -235,11 +274,15 @@ fn sentence(error: &Error) -> String {
         Error::SolverError(_) | Error::EncodeError(_) => "the solver failed: ".to_owned(),
         _ => String::new(),
     };
-    text.push_str(&error.to_string());
+    match error {
+        Error::SolverError(SolverError::Solver(words)) => text.push_str(words),
+        error => text.push_str(&error.to_string()),
+    }
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         let words = inner.to_string();
-        if !text.contains(&words) {
+        let said = words.strip_prefix("solver error: ").unwrap_or(&words);
+        if !text.contains(said) {
             text.push_str(": ");
             text.push_str(&words);
         }
@@ -255,7 +298,7 @@ fn has_ended(error: &Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         let words = inner.to_string();
-        if inner.is::<std::io::Error>() || words.contains("process terminated unexpectedly") {
+        if inner.is::<std::io::Error>() || words.contains(ENDED) {
             return true;
         }
         cause = inner.source();

@@ -1,6 +1,7 @@
 //! Findings for people, and for the log of a GitHub workflow.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::analysis::lint::Finding;
 use crate::analysis::lint::Level;
@@ -14,6 +15,9 @@ use crate::cli::output::NAME;
 use crate::cli::output::WARN;
 use crate::cli::output::count;
 use crate::cli::output::paint;
+use crate::cli::validate::github::data;
+use crate::cli::validate::github::from_here;
+use crate::cli::validate::github::property;
 use crate::engine::Fault;
 
 /// So many findings are drawn with their source; of the rest, a line each is enough.
@@ -120,7 +124,7 @@ fn aside(fixed: &Fixed) -> String {
 }
 
 /// Commands of a workflow, which GitHub shows beside the lines.
-pub(super) fn github(report: &Report) -> String {
+pub(super) fn github(report: &Report, root: &Path) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         let command = match finding.level {
@@ -133,19 +137,19 @@ pub(super) fn github(report: &Report) -> String {
         writeln!(
             text,
             "::{command} file={},line={},col={},endLine={},endColumn={},title={}::{}",
-            property(&finding.source.file),
+            property(&from_here(root, &finding.source.file)),
             start.line,
             start.column,
             end.line,
             end.column,
             property(finding.rule.id),
-            message(&format!("{}; {}", finding.message, finding.hint)),
+            data(&format!("{}; {}", finding.message, finding.hint)),
         )
         .ok();
     }
     for fault in &report.faults {
-        let (file, line) = (property(&fault.file), fault.line.max(1));
-        let text_of = message(&fault.message);
+        let (file, line) = (property(&from_here(root, &fault.file)), fault.line.max(1));
+        let text_of = data(&fault.message);
         writeln!(
             text,
             "::error file={file},line={line},col={}::{text_of}",
@@ -154,14 +158,4 @@ pub(super) fn github(report: &Report) -> String {
         .ok();
     }
     text
-}
-
-fn message(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
-}
-
-fn property(text: &str) -> String {
-    message(text).replace(':', "%3A").replace(',', "%2C")
 }

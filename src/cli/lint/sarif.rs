@@ -2,6 +2,7 @@
 //! Format"), for code scanning.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde_json::Value;
 use serde_json::json;
@@ -13,13 +14,18 @@ use crate::analysis::lint::Level;
 use crate::analysis::lint::Report;
 use crate::analysis::lint::Rule;
 use crate::analysis::lint::rules;
+use crate::cli::validate::github::from_here;
 use crate::engine::Fault;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 /// A log with one run.
-pub(super) fn log(report: &Report) -> Value {
-    let faults: Vec<Value> = report.faults.iter().map(notification).collect();
+pub(super) fn log(report: &Report, root: &Path) -> Value {
+    let faults: Vec<Value> = report
+        .faults
+        .iter()
+        .map(|fault| notification(fault, root))
+        .collect();
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -34,7 +40,7 @@ pub(super) fn log(report: &Report) -> Value {
                 "executionSuccessful": faults.is_empty(),
                 "toolExecutionNotifications": faults,
             }],
-            "results": report.findings.iter().map(result).collect::<Vec<_>>(),
+            "results": report.findings.iter().map(|finding| result(finding, root)).collect::<Vec<_>>(),
         }],
     })
 }
@@ -66,7 +72,7 @@ fn level(level: Level) -> &'static str {
     }
 }
 
-fn result(finding: &Finding) -> Value {
+fn result(finding: &Finding, root: &Path) -> Value {
     let start = finding.source.place(finding.span.start);
     let end = finding.source.place(finding.span.end);
     let index = rules().position(|rule| rule.id == finding.rule.id);
@@ -76,7 +82,7 @@ fn result(finding: &Finding) -> Value {
         "level": level(finding.level),
         "message": {"text": format!("{}; {}", finding.message, finding.hint)},
         "locations": [{"physicalLocation": {
-            "artifactLocation": {"uri": uri(&finding.source.file)},
+            "artifactLocation": {"uri": uri(&from_here(root, &finding.source.file))},
             "region": {
                 "startLine": start.line,
                 "startColumn": start.column,
@@ -111,8 +117,8 @@ fn fingerprint(finding: &Finding) -> String {
     })
 }
 
-fn notification(fault: &Fault) -> Value {
-    let mut location = json!({"artifactLocation": {"uri": uri(&fault.file)}});
+fn notification(fault: &Fault, root: &Path) -> Value {
+    let mut location = json!({"artifactLocation": {"uri": uri(&from_here(root, &fault.file))}});
     if fault.line > 0 {
         let region = json!({"startLine": fault.line, "startColumn": fault.column});
         if let Some(members) = location.as_object_mut() {

@@ -11,12 +11,14 @@ use crate::analysis::symbolic::Proof;
 use crate::analysis::symbolic::counterexample::Wanted;
 
 /// The shape, for the help text.
-pub(super) const HELP: &str = r#"How to write what came out. JSON: {"environments", "invariants": [{"name", "file", "line", "claim", "links", "because", "result": "holds" | "broken" | "unknown" | "about_nothing", "environments", "counterexamples": [{"environment": {"principal", "action", "resource"}, "wanted": "allow" | "deny" | "no_errors" | null, "notes", "case": {"principal", "action", "resource", "context", "entities", "links"}}], "unknown": [{"environment", "reason"}]}], "findings": [{"kind": "never_applies" | "overridden" | "redundant" | "can_fail", "id", "of": "policy" | "link" | "template", "effect", "file", "line", "because_of", "environment", "case"}], "unknown": [{"id", "environment", "reason"}], "left_out": [{"environment", "policies"}], "accepted": number, "accepted_in_vain": [{"kind", "id", "because", "file", "line"}]}; without reports, `findings`, `unknown` and `left_out` are null"#;
+pub(super) const HELP: &str = r#"How to write what came out. JSON: {"solver": {"path", "version", "timeout_seconds"}, "assumed", "environments", "invariants": [{"name", "file", "line", "claim", "links", "because", "result": "holds" | "broken" | "unknown" | "about_nothing", "environments", "counterexamples": [{"environment": {"principal", "action", "resource"}, "wanted": "allow" | "deny" | "no_errors" | null, "notes", "case": {"principal", "action", "resource", "context", "entities", "links"}}], "unknown": [{"environment", "reason"}]}], "findings": [{"kind": "never_applies" | "overridden" | "redundant" | "can_fail", "id", "of": "policy" | "link" | "template", "effect", "file", "line", "because_of", "environment", "case"}], "unknown": [{"id", "environment", "reason"}], "left_out": [{"environment", "policies"}], "accepted": number, "accepted_in_vain": [{"kind", "id", "because", "file", "line"}]}; without reports, `findings`, `unknown` and `left_out` are null"#;
 
 /// All that came out.
 pub(super) fn report(outcome: &Outcome<'_>) -> Json {
     let findings = outcome.findings.as_ref();
     json!({
+        "solver": outcome.solver,
+        "assumed": outcome.assumed,
         "environments": outcome.environments,
         "invariants": outcome.proofs.iter().map(invariant).collect::<Vec<_>>(),
         "findings": findings.map(found),

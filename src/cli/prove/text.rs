@@ -20,6 +20,9 @@ use crate::cli::output::NAME;
 use crate::cli::output::WARN;
 use crate::cli::output::count;
 use crate::cli::output::paint;
+use crate::cli::validate::github::data;
+use crate::cli::validate::github::from_here;
+use crate::cli::validate::github::property;
 
 /// More environments than this are counted, not named.
 const NAMED_MAX: usize = 3;
@@ -49,6 +52,9 @@ pub(super) fn human(outcome: &Outcome<'_>) -> String {
         let head = paint(WARN, "accepted in vain:");
         let (id, words) = (paint(HEAD, id), accepted.kind.words());
         writeln!(text, "{head} that {id} {words} was not found {place}\n").ok();
+    }
+    for assumed in &outcome.assumed {
+        writeln!(text, "{} {assumed}\n", paint(WARN, "assumed:")).ok();
     }
     text.push_str(&summary(outcome));
     text
@@ -274,47 +280,56 @@ fn summary(outcome: &Outcome<'_>) -> String {
 /// Annotations of GitHub Actions, and the line about it all.
 pub(super) fn github(outcome: &Outcome<'_>) -> String {
     let mut text = String::new();
+    let place = |file: &str, line: usize| {
+        let file = from_here(outcome.root, file);
+        format!("file={},line={line}", property(&file))
+    };
     for proof in &outcome.proofs {
         let invariant = proof.invariant;
-        let at = format!("file={},line={}", property(&invariant.file), invariant.line);
-        let name = message(&invariant.name);
+        let at = place(&invariant.file, invariant.line);
+        let name = data(&invariant.name);
         if proof.outcomes.is_empty() {
             writeln!(text, "::error {at}::about nothing: {name}").ok();
         }
         if let Some((environment, example)) = proof.broken().next() {
             let claim = &invariant.claim;
             let case = example.test_case(&invariant.name, &reasons(claim), wanted(claim));
-            let case = message(&format!("in {environment}\n{case}"));
+            let case = data(&format!("in {environment}\n{case}"));
             writeln!(text, "::error {at}::broken: {name} {case}").ok();
         } else if let Some((environment, reason)) = proof.unknown().next() {
-            let reason = message(&format!("in {environment}: {reason}"));
+            let reason = data(&format!("in {environment}: {reason}"));
             writeln!(text, "::warning {at}::unknown: {name} {reason}").ok();
         }
     }
-    let found = outcome.findings.iter().flat_map(|findings| &findings.found);
-    for finding in found {
-        let info = &finding.unit.info;
-        let at = format!("file={},line={}", property(&info.file), info.line);
-        let words = message(&format!(
-            "{} `{}` {}",
-            finding.unit.kind(),
-            info.id,
-            finding.kind.words()
+    if let Some(findings) = &outcome.findings {
+        for finding in &findings.found {
+            let (unit, info) = (&finding.unit, &finding.unit.info);
+            let at = place(&info.file, info.line);
+            let words = format!("{} `{}` {}", unit.kind(), info.id, finding.kind.words());
+            writeln!(text, "::warning {at}::{}", data(&words)).ok();
+        }
+        for (id, environment, reason) in &findings.unknown {
+            let words = data(&format!("`{id}` in {environment}: {reason}"));
+            writeln!(text, "::warning ::unknown: {words}").ok();
+        }
+        for (environment, policies) in &findings.left_out {
+            let words = data(&format!(
+                "{policies} policies in {environment} are too many to look for superfluous ones"
+            ));
+            writeln!(text, "::notice ::left out: {words}").ok();
+        }
+    }
+    for (accepted, id) in &outcome.in_vain {
+        let at = place(&accepted.file, accepted.line);
+        let words = data(&format!(
+            "that {id} {} was not found",
+            accepted.kind.words()
         ));
-        writeln!(text, "::warning {at}::{words}").ok();
+        writeln!(text, "::warning {at}::accepted in vain: {words}").ok();
+    }
+    for assumed in &outcome.assumed {
+        writeln!(text, "::notice ::assumed: {}", data(assumed)).ok();
     }
     text.push_str(&summary(outcome));
     text
-}
-
-/// A message as GitHub takes it, on one line.
-fn message(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
-}
-
-/// A property as GitHub takes it.
-fn property(text: &str) -> String {
-    message(text).replace(':', "%3A").replace(',', "%2C")
 }

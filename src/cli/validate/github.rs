@@ -9,9 +9,7 @@ use crate::engine::Fault;
 /// workflow runs.
 pub fn annotation(root: &Path, fault: &Fault) -> String {
     let level = if fault.is_warning { "warning" } else { "error" };
-    let path = root.join(&fault.file);
-    let path = path.strip_prefix(".").unwrap_or(&path);
-    let mut place = format!("file={}", property(&path.to_string_lossy()));
+    let mut place = format!("file={}", property(&from_here(root, &fault.file)));
     if fault.line > 0 {
         write!(place, ",line={},col={}", fault.line, fault.column).ok();
     }
@@ -21,15 +19,24 @@ pub fn annotation(root: &Path, fault: &Fault) -> String {
     format!("::{level} {place}::{message}\n")
 }
 
+/// A file of the repository at `root` as the working directory sees it.
+pub fn from_here(root: &Path, file: &str) -> String {
+    let path = root.join(file);
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = path.strip_prefix(here).unwrap_or(&path);
+    let path = path.strip_prefix(".").unwrap_or(path);
+    path.display().to_string()
+}
+
 /// The message of a command: one line.
-fn data(text: &str) -> String {
+pub fn data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
 /// A property of a command, which ends at a colon or comma.
-fn property(text: &str) -> String {
+pub fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 

@@ -243,9 +243,9 @@ fn github() {
     assert_shown!(run(&odd(), &["--format", "github", "--rule", "always-true", "--rule", "permit-without-resource"]), @r"
     exit 0
     --- stdout
-    ::warning file=docs.cedar,line=11,col=1,endLine=11,endColumn=7,title=permit-without-resource::this permits it on everything; constrain `resource` in the scope: `resource is`, `resource in`
-    ::warning file=odd.cedar,line=4,col=1,endLine=4,endColumn=7,title=permit-without-resource::this permits it on everything; constrain `resource` in the scope: `resource is`, `resource in`
-    ::warning file=odd.cedar,line=5,col=8,endLine=5,endColumn=13,title=always-true::this is always true, so it restricts nothing; write what was meant, or leave it out
+    ::warning file=policies/docs.cedar,line=11,col=1,endLine=11,endColumn=7,title=permit-without-resource::this permits it on everything; constrain `resource` in the scope: `resource is`, `resource in`
+    ::warning file=policies/odd.cedar,line=4,col=1,endLine=4,endColumn=7,title=permit-without-resource::this permits it on everything; constrain `resource` in the scope: `resource is`, `resource in`
+    ::warning file=policies/odd.cedar,line=5,col=8,endLine=5,endColumn=13,title=always-true::this is always true, so it restricts nothing; write what was meant, or leave it out
     ");
 }
 

@@ -216,7 +216,13 @@ fn faults_of_invariants_files_have_their_place() {
 
     exit 4
     --- stderr
-      × invariants.yaml:4:1: two invariants have the name `a`
+      × two invariants have the name `a`
+       ╭─[invariants.yaml:4:11]
+     3 │     never_errors: [grant]
+     4 │   - name: a
+       ·           ─
+     5 │     never_errors: [grant]
+       ╰────
       help: the other one is at invariants.yaml:2; give one of them another name
 
     error: the policy directory has 1 fault

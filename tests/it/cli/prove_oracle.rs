@@ -19,6 +19,9 @@ use deodar::engine::Snapshot;
 use deodar::engine::View;
 use deodar::engine::compile;
 use deodar::engine::decide;
+use deodar::engine::link::Link;
+use deodar::testing::read::read;
+use deodar::testing::suite::Case;
 use deodar::testing::suite::Question;
 use proptest::prelude::Strategy;
 use proptest::prelude::any;
@@ -34,7 +37,7 @@ const SCHEMA: &str = "
 entity Group;
 entity User in [Group] { level: Long, mate?: User };
 entity Doc in [Group] { open?: Bool };
-action read, write appliesTo { principal: User, resource: Doc, context: { n: Long } };
+action read, write appliesTo { principal: User, resource: Doc, context: { n: Long, s?: String } };
 ";
 
 const CONDITIONS: &[&str] = &[
@@ -259,14 +262,68 @@ fn a_comparison_in_a_word() {
     );
 }
 
+/// A counterexample as it is printed, read as a test file is: the same question.
+fn pasted(snapshot: &Snapshot, example: &Counterexample, name: &str) -> Case {
+    let text = example.test_case(name, &[], symbolic::counterexample::Wanted::Deny);
+    let text = format!("cases:\n{text}");
+    let files = Files::new([("x.test.yaml".to_owned(), text.clone().into_bytes())]);
+    let read = read(&files, Some(snapshot));
+    assert!(read.faults.is_empty(), "{text}\n{:?}", read.faults);
+    let case = read.suites[0].cases[0].clone();
+    let (read, shown) = (&case.question, example.question());
+    assert_eq!(read.principal, shown.principal, "{text}");
+    assert_eq!(read.action, shown.action, "{text}");
+    assert_eq!(read.resource, shown.resource, "{text}");
+    assert_eq!(read.context, shown.context, "{text}");
+    assert_eq!(sorted(&read.entities), sorted(&shown.entities), "{text}");
+    let links = |links: &[Link]| -> Vec<String> {
+        let uid = |uid: &Option<_>| uid.as_ref().map(ToString::to_string);
+        let links = links.iter();
+        let links = links.map(|link: &Link| {
+            let slots = (uid(&link.principal), uid(&link.resource));
+            format!("{} {} {slots:?}", link.id, link.template)
+        });
+        links.collect()
+    };
+    assert_eq!(links(&read.links), links(&shown.links), "{text}");
+    case
+}
+
+/// Entities in order, without what they do not have.
+fn sorted(entities: &serde_json::Value) -> Vec<serde_json::Value> {
+    let mut sorted: Vec<serde_json::Value> = entities.as_array().unwrap().clone();
+    for entity in &mut sorted {
+        let entity = entity.as_object_mut().unwrap();
+        entity.retain(|_, value| *value != json!({}) && *value != json!([]));
+    }
+    sorted.sort_by_key(|entity| format!("{:?}", entity["uid"]));
+    sorted
+}
+
 #[test]
 fn what_is_pasted_is_what_was_shown() {
     let Some(options) = options() else { return };
-    let invariant = "invariants:\n  - name: it's closed\n    never: |\n      permit (principal, action, resource) when { principal has mate && principal.mate.level > 1 };\n";
-    let files = files(
-        "permit (principal in Group::\"a\", action, resource) when { context.n == 7 };",
-        invariant,
+    let odd = r#"it's \"odd\": #\\ {a: b} \u{7f}\u{85}\u{2028}\u{1F600} \t\n- é"#;
+    let policies = format!(
+        r#"
+        @id("odd") permit (principal in Group::"{odd}", action, resource)
+        when {{ context.n == 7 && context has s && context.s == "{odd}" }};
+        @id("t") permit (principal == ?principal, action, resource in ?resource)
+        when {{ context has s && context.s like "*: *" && resource has open && resource.open }};
+        "#
     );
+    let invariants = r#"invariants:
+  - name: "it's: #closed"
+    never: |
+      permit (principal, action, resource)
+      when { principal has mate && principal.mate.level > 1 }
+      unless { resource has open };
+  - name: no links
+    never: |
+      permit (principal, action, resource)
+      when { resource has open && context.n < 0 };
+"#;
+    let files = files(&policies, invariants);
     let snapshot = compile(&files).unwrap();
     let demands = invariants::read(&files, &snapshot, &[]).unwrap();
     let view = View::empty("none");
@@ -275,76 +332,118 @@ fn what_is_pasted_is_what_was_shown() {
         view: &view,
     };
     let proofs = symbolic::prove(side, &demands.invariants, &options, &|| ()).unwrap();
-    let (_, example) = proofs[0].broken().next().unwrap();
-    let text = example.test_case("it's closed", &[], symbolic::counterexample::Wanted::Deny);
-    let pasted: Vec<Case> = serde_saphyr::from_str(&text).unwrap();
-    assert_eq!(pasted[0].name, "it's closed");
-    assert_eq!(pasted[0].decision, "deny");
-    let read = pasted[0].question();
-    assert!(decided(&snapshot, &read).is_allow(), "{text}");
-    same(&read, example);
+    let mut links = 0;
+    for proof in &proofs {
+        let (_, example) = proof.broken().next().unwrap();
+        let case = pasted(&snapshot, example, &proof.invariant.name);
+        assert_eq!(case.name, proof.invariant.name);
+        assert!(!case.expected.allow);
+        assert!(decided(&snapshot, &case.question).is_allow());
+        links += case.question.links.len();
+    }
+    assert_eq!(links, 1);
 }
 
-fn same(read: &Question, example: &Counterexample) {
-    let shown = example.question();
-    assert_eq!(read.principal, shown.principal);
-    assert_eq!(read.context, shown.context);
-    assert_eq!(read.entities, shown.entities);
-}
-
-/// A case of a test file, as far as counterexamples use it.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    name: String,
-    principal: String,
-    action: String,
-    resource: String,
-    #[serde(default)]
-    context: serde_json::Map<String, serde_json::Value>,
-    entities: Vec<Entity>,
-    decision: String,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entity {
-    uid: String,
-    #[serde(default)]
-    parents: Vec<String>,
-    #[serde(default)]
-    attrs: serde_json::Map<String, serde_json::Value>,
-    #[serde(default)]
-    tags: serde_json::Map<String, serde_json::Value>,
-}
-
-impl Case {
-    fn question(&self) -> Question {
-        let uid = |text: &str| {
-            let uid: cedar_policy::EntityUid = text.parse().unwrap();
-            std::sync::Arc::new(uid.as_ref().clone())
+/// Permits and forbids, some of them templates by which `links` are made.
+fn with_templates(picks: &[(u8, usize, usize)]) -> String {
+    let mut text = String::new();
+    for (at, (kind, when, unless)) in picks.iter().enumerate() {
+        let scope = match kind % 4 {
+            0 => "permit (principal, action, resource)",
+            1 => "forbid (principal, action, resource)",
+            2 => "permit (principal == ?principal, action, resource)",
+            _ => "forbid (principal in ?principal, action, resource)",
         };
-        let json = |text: &String| {
-            let uid = uid(text);
-            let id: &str = uid.eid().as_ref();
-            json!({"type": uid.entity_type().to_string(), "id": id})
+        let when = CONDITIONS[when % CONDITIONS.len()];
+        let unless = CONDITIONS[unless % CONDITIONS.len()];
+        text += &format!(
+            "@id(\"p{at}\") {scope} when {{ {when} }} unless {{ ({unless}) && context.n != 0 }};\n"
+        );
+    }
+    text
+}
+
+/// Links of the templates among those policies, by two bits each.
+fn links(picks: &[(u8, usize, usize)], bits: u8) -> serde_json::Value {
+    let templates = picks.iter().enumerate().filter(|(_, pick)| pick.0 % 4 >= 2);
+    let links = templates.filter_map(|(at, pick)| {
+        let whom = match ((bits >> (2 * at)) & 3, pick.0 % 4) {
+            (0, _) => return None,
+            (1, 3) => "Group::\"a\"",
+            (2, _) => "User::\"m\"",
+            _ => "User::\"u\"",
         };
-        let entities = self.entities.iter().map(|entity| {
-            json!({
-                "uid": json(&entity.uid),
-                "parents": entity.parents.iter().map(json).collect::<Vec<_>>(),
-                "attrs": entity.attrs,
-                "tags": entity.tags,
-            })
-        });
-        Question {
-            principal: uid(&self.principal),
-            action: uid(&self.action),
-            resource: uid(&self.resource),
-            context: serde_json::Value::Object(self.context.clone()),
-            entities: entities.collect(),
-            links: Vec::new(),
-            now: None,
+        Some(json!({
+            "template_id": format!("p{at}"), "link_id": format!("l{at}"), "args": {"?principal": whom},
+        }))
+    });
+    links.collect()
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+
+    /// With templates, links of the repository or any, failing forbids that deny or
+    /// are skipped, and, where they deny, entities that are named but not there.
+    #[test]
+    fn what_is_proved_holds_whatever_is_linked_missing_or_fails(
+        picks in prop::collection::vec((any::<u8>(), any::<usize>(), any::<usize>()), 1..4),
+        about in 0..CONDITIONS.len(),
+        never in any::<bool>(),
+        skips_errors in any::<bool>(),
+        of_repository in any::<bool>(),
+        linked in any::<u8>(),
+        asked in prop::collection::vec((any::<bool>(), number(), number(), any::<u8>(), any::<u8>()), 150),
+    ) {
+        let Some(options) = options() else { return Ok(()) };
+        let (key, scope) = (if never { "never" } else { "always" }, if of_repository { "repository" } else { "any" });
+        let matcher = format!("permit (principal, action, resource) when {{ {} }};", CONDITIONS[about]);
+        let invariant = format!("invariants:\n  - name: x\n    links: {scope}\n    {key}: |\n      {matcher}\n");
+        let manifest = if skips_errors { "errors = \"cedar\"\n" } else { "" };
+        let text = with_templates(&picks);
+        let (bytes, known) = (|text: &str| text.as_bytes().to_vec(), links(&picks, linked).to_string());
+        let files = Files::new([
+            ("manifest.toml".to_owned(), bytes(manifest)),
+            ("s.cedarschema".to_owned(), bytes(SCHEMA)),
+            ("p.cedar".to_owned(), bytes(&text)),
+            ("links/l.json".to_owned(), bytes(if of_repository { &known } else { "[]" })),
+            ("invariants.yaml".to_owned(), bytes(&invariant)),
+        ]);
+        let snapshot = compile(&files).unwrap();
+        let view = deodar::directory::load(&snapshot, &files).unwrap();
+        let demands = invariants::read(&files, &snapshot, &[]).unwrap();
+        let side = Side { snapshot: &snapshot, view: &view };
+        let proofs = symbolic::prove(side, &demands.invariants, &options, &|| ()).unwrap();
+        let about = self::snapshot(&matcher);
+        let decided_here = |question: &Question| {
+            let asked = question.asked(&snapshot, &view).unwrap();
+            decide(&snapshot, &asked.view, &asked.query).unwrap()
+        };
+        for (environment, outcome) in &proofs[0].outcomes {
+            match outcome {
+                Outcome::Holds => for (action, level, n, flags, linked) in &asked {
+                    let mut question = question(*action, *level, *n, *flags);
+                    if never && !skips_errors && flags & (1 << 6) != 0 {
+                        question.entities.as_array_mut().unwrap().remove(1);
+                    }
+                    if !of_repository {
+                        let links = links(&picks, *linked).to_string();
+                        question.links = Link::parse_file("l.json", &links).unwrap();
+                    }
+                    let unlinked = Question { links: Vec::new(), ..question.clone() };
+                    if *question.action == environment.action && decided(&about, &unlinked).is_allow() {
+                        let allowed = decided_here(&question).is_allow();
+                        prop_assert!(allowed != never, "{text} {question:?}");
+                    }
+                },
+                Outcome::Broken(example) => {
+                    let question = pasted(&snapshot, example, "x").question;
+                    prop_assert!(decided_here(&question).is_allow() == never);
+                    let unlinked = Question { links: Vec::new(), ..question };
+                    prop_assert!(decided(&about, &unlinked).is_allow());
+                }
+                Outcome::Unknown(reason) => prop_assert!(false, "{text} {matcher} {reason}"),
+            }
         }
     }
 }
