@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cedar_policy::SchemaFragment;
+use cedar_policy::ValidationError;
 use cedar_policy_core::ast;
 use cedar_policy_core::ast::PolicyID;
 use cedar_policy_core::parser::parse_policyset;
@@ -14,6 +15,7 @@ use miette::Diagnostic;
 use smol_str::SmolStr;
 
 use super::access::Access;
+use super::closest::closest;
 use super::digest::Digest;
 use super::fault::Fault;
 use super::fault::Lines;
@@ -336,9 +338,13 @@ impl Compiler {
         let result =
             Validator::new(schema.validator().clone()).validate(&set, ValidationMode::Strict);
         let result = cedar_policy::ValidationResult::from(result);
-        let errors = result
-            .validation_errors()
-            .map(|error| self.validation_fault(infos.get(error.policy_id().as_ref()), error));
+        let errors = result.validation_errors().map(|error| {
+            let fault = self.validation_fault(infos.get(error.policy_id().as_ref()), error);
+            match hint_of(schema, error) {
+                Some(hint) => fault.with_hint(hint),
+                None => fault,
+            }
+        });
         let errors = in_order(errors.collect());
         let warnings = result.validation_warnings().map(|warning| {
             let fault = self.validation_fault(infos.get(warning.policy_id().as_ref()), warning);
@@ -374,6 +380,26 @@ impl Compiler {
             self.faults.push(fault);
         }
     }
+}
+
+/// Of several names that are equally close, Cedar takes one by chance.
+fn hint_of(schema: &Schema, error: &ValidationError) -> Option<String> {
+    let message = error.to_string();
+    let written = quoted(&message).last()?;
+    let actions: Vec<String>;
+    let meant = match error {
+        ValidationError::UnrecognizedEntityType(_) => closest(written, schema.type_names()),
+        ValidationError::UnrecognizedActionId(_) => {
+            let declared = schema.actions();
+            actions = declared.map(|action| action.uid.to_string()).collect();
+            closest(written, actions.iter().map(String::as_str))
+        }
+        _ => return None,
+    };
+    Some(meant.map_or_else(
+        || "see what the schema declares".to_owned(),
+        |meant| format!("did you mean `{meant}`?"),
+    ))
 }
 
 /// Cedar's validator tells what it finds in an order of chance.

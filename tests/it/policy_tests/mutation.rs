@@ -434,23 +434,15 @@ fn killed_by_compiling(world: &World, from: &str, to: &str) -> bool {
 #[test]
 fn the_reference_tests_kill() {
     let world = World::reference();
-    let started = std::time::Instant::now();
     let mutation = run(&world);
-    eprintln!("took {:?}", started.elapsed());
-    eprintln!(
-        "mutants of the reference policies: {} of {} killed, {} invalid, {} equivalent, {} decisions, {} cases",
-        mutation.killed,
-        mutation.total,
-        mutation.invalid,
-        mutation.equivalent,
-        mutation.decisions,
-        mutation.cases
-    );
-    for line in shown(&mutation) {
-        eprintln!("{line}");
-    }
+    let unexplained: Vec<&str> = mutation
+        .unexplained()
+        .map(|survivor| survivor.name.as_str())
+        .collect();
+    assert!(unexplained.is_empty(), "{unexplained:#?}");
+    assert!(mutation.stale.is_empty(), "{:#?}", mutation.stale);
     assert_eq!(mutation.cases_failing, 0);
-    assert!(mutation.killed * 10 > mutation.total * 8);
+    assert!(mutation.killed * 100 > mutation.total * 97);
 }
 
 /// What the schema says anyway is not left out: users are all that may read, and

@@ -101,7 +101,7 @@ fn world(policies: &[(bool, String, String)], tests: &str) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Seen to fail when the links of a case keep their template, and when what a
     /// wider scope reaches is not asked.
