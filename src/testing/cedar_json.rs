@@ -155,6 +155,10 @@ fn number(page: &mut Page<'_>, node: &Node) -> Option<usize> {
 }
 
 /// The entities, if the test has any of its own.
+#[expect(
+    clippy::option_option,
+    reason = "what is faulty, what is not there, and what is"
+)]
 fn entities(page: &mut Page<'_>, members: &mut Members) -> Option<Option<Vec<Json>>> {
     let Some(node) = members.take("entities") else {
         return Some(None);

@@ -93,9 +93,8 @@ fn texts(parts: &Parts<'_>, number: usize, text: &str) -> Vec<(Operator, String)
         .checked_sub(2)
         .map_or("", |before| parts.word(before));
     match (before, after) {
-        ("::" | "has", _) | (_, ":") => Vec::new(),
         // An element of a set is taken out of it, unless it is the only one.
-        ("[", ",") | (",", "," | "]") => Vec::new(),
+        ("::" | "has", _) | (_, ":") | ("[", ",") | (",", "," | "]") => Vec::new(),
         ("[", "]")
             if number
                 .checked_sub(1)

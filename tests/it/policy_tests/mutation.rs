@@ -159,8 +159,8 @@ fn what_is_proposed_explains() {
         let mutation = run(&level(&policy, &cases));
         let survivor = mutation.unexplained().next().unwrap();
         let annotation = annotation(&survivor.info, &survivor.name).replace(": ..", ": it is so");
-        let start = policy.find("@id").unwrap();
-        policy = format!("{annotation}\n{}", &policy[start..]);
+        let (_, rest) = policy.split_once("@id").unwrap();
+        policy = format!("{annotation}\n@id{rest}");
         let after = run(&level(&policy, &cases));
         assert_eq!(after.unexplained().count(), before - 1, "{annotation}");
         assert!(after.stale.is_empty(), "{:?}", after.stale);
