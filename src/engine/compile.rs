@@ -431,7 +431,6 @@ mod tests {
     use super::Fault;
     use super::in_order;
 
-    /// Seen to fail when places alone are compared.
     #[test]
     fn faults_of_one_place_have_an_order() {
         let fault = |file: &str, line: usize, message: &str| {

@@ -708,7 +708,6 @@ fn what_a_file_makes_is_bounded() {
     );
 }
 
-/// Seen to fail when the later of two entities is taken.
 #[test]
 fn entities_of_cedar_are_told_once() {
     let text = r#"[{"request": {"principal": "Org::User::\"bob\"", "action": "Action::\"read\"", "resource": "Doc::\"plan\""},

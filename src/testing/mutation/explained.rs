@@ -226,7 +226,6 @@ mod tests {
         );
     }
 
-    /// Seen to fail when names end at the first colon, or at the first backtick.
     #[test]
     fn explanations_are_told_apart() {
         let known = names(&[mutant(&["x == \"`: ;\""], &["x == \"`: ;_\";"])]);

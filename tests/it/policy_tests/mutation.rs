@@ -105,8 +105,7 @@ fn survivors_are_as_found_by_hand() {
 }
 
 /// An explanation is for one mutant: neither for another of its operator, nor for
-/// the same change of another line. Seen to fail when only operators are compared,
-/// and when no reason is a reason.
+/// the same change of another line. Seen to fail when no reason is a reason.
 #[test]
 fn survivors_may_be_explained() {
     let policy = LEVEL.replace(

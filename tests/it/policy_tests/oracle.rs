@@ -103,8 +103,7 @@ fn world(policies: &[(bool, String, String)], tests: &str) -> World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Seen to fail when the links of a case keep their template, and when what a
-    /// wider scope reaches is not asked.
+    /// Seen to fail when the links of a case are not made anew.
     #[test]
     fn mutants_by_chance(policies in policies(), asked in asked()) {
         // What comes is what is expected, so that every case takes part.
