@@ -13,7 +13,6 @@
 //! written), [`reader`] and [`resolve`] (what it means).
 
 pub mod address;
-pub mod closest;
 pub mod duration;
 pub mod env;
 pub mod fault;
@@ -31,6 +30,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
+pub use crate::engine::closest;
 pub use fault::ConfigFault;
 pub use fault::Origin;
 pub use resolve::Flags;

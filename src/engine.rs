@@ -15,6 +15,7 @@
 //! path), [`mod@explain`] (why), [`access`] (what a policy can read).
 
 pub mod access;
+pub mod closest;
 pub mod compile;
 pub mod conform;
 pub mod cost;

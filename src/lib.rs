@@ -7,6 +7,7 @@ pub mod config;
 pub mod directory;
 pub mod engine;
 pub mod identity;
+pub mod parallel;
 pub mod pdp;
 pub mod proto;
 pub mod run;

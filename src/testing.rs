@@ -22,7 +22,6 @@ mod known;
 pub mod mutation;
 mod node;
 mod page;
-mod parallel;
 mod parameters;
 pub mod read;
 pub mod run;

@@ -224,8 +224,20 @@ fn name(snapshot: &Snapshot, world: &World, changed: &BTreeSet<Spot>) -> String 
 }
 
 fn changes(snapshot: &Snapshot, before: &World, state: &State) -> Vec<Change> {
+    // On the way something may have been changed and changed back.
+    let is_other = |spot: &&Spot| match spot {
+        Spot::Value(place) => before.get(snapshot, place) != state.world.get(snapshot, place),
+        Spot::Parent(uid, parent, is_added) => {
+            let has = |world: &World| {
+                let parents = world.parents(uid);
+                parents.iter().any(|named| named.uid() == parent)
+            };
+            has(before) != *is_added && has(&state.world) == *is_added
+        }
+    };
     let changed = state.changed.iter();
     changed
+        .filter(is_other)
         .map(|spot| {
             let value = |world: &World| match spot {
                 Spot::Value(place) => world.get(snapshot, place),

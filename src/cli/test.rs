@@ -37,7 +37,7 @@ use place::Place;
 use report::Report;
 use worth::WorthArgs;
 
-const FORMAT_HELP: &str = r#"How to write what came: `pretty` for people, `junit` as XML, `tap` as TAP version 14, `github` as commands that annotate a pull request, or `json`: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], and with the flags of these names "coverage": {"covered", "total", "percent", "minimum", "met", "cases", "cases_failed", "policies": [{"id", "file", "line", "template", "covered", "total", "matched", "satisfied", "unsatisfied", "errored", "links", "clauses": [{"text", "line", "constant", "true", "false", "errored"}], "missing": [{"line", "clause", "what"}]}]}, "mutation": {"total", "killed", "survived", "explained", "percent", "operators", "invalid", "equivalent", "decisions", "cases", "cases_failing", "survivors": [{"policy", "file", "line", "operator", "before", "after", "text", "hint", "explained"}], "stale_explanations": [{"policy", "file", "line", "name", "is_unknown"}]}}"#;
+const FORMAT_HELP: &str = r#"How to write what came: `pretty` for people, `junit` as XML, `tap` as TAP version 14, `github` as commands that annotate a pull request, or `json`: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], and with the flags of these names "coverage": {"covered", "total", "percent", "minimum", "met", "cases", "cases_failed", "policies": [{"id", "file", "line", "template", "covered", "total", "matched", "satisfied", "unsatisfied", "errored", "links", "clauses": [{"text", "line", "constant", "true", "false", "errored"}], "missing": [{"line", "clause", "what"}]}]}, "mutation": {"total", "killed", "survived", "explained", "percent", "operators", "invalid", "equivalent", "decisions", "cases", "cases_failing", "survivors": [{"policy", "name", "file", "line", "operator", "before", "after", "text", "hint", "explained", "annotation"}], "stale_explanations": [{"policy", "file", "line", "name", "is_unknown"}]}}"#;
 
 /// Run the tests of a policy directory
 ///
@@ -135,6 +135,11 @@ fn once(args: &TestArgs) -> Result<ExitCode, Failure> {
         reason = "the command line tells how long it took"
     )]
     let started = Instant::now();
+    if args.format != Format::Pretty && args.worth.is_listed() {
+        let message = "standard output cannot be both the listing and the report";
+        let hint = "give `--coverage-listing` a file, or leave `--format` out";
+        return Err(Failure::Usage(Message::new(message, hint)));
+    }
     let config = args.file.resolve()?.config;
     let place = Place::find(&args.paths, &config.policies.path)?;
     let tests = Tests::read(args, &place, &config.policies.limits).inspect_err(|failure| {
@@ -162,8 +167,8 @@ fn once(args: &TestArgs) -> Result<ExitCode, Failure> {
         Format::Junit | Format::Tap | Format::Github => output::stderr(&worth.text(args.verbose)),
     }
     output::stderr(&worth.shortfall());
-    if let Some(failure) = report.nothing_ran() {
-        output::stderr(&failure.to_string());
+    if let Some(message) = report.nothing_ran() {
+        output::stderr(&Failure::Failed(message).to_string());
     }
     Ok(match report.exit_code() {
         ExitCode::Yes => worth.exit_code(),
@@ -193,9 +198,4 @@ impl Tests {
 /// A seed of chance, short enough to be typed.
 fn any_seed() -> u64 {
     RandomState::new().hash_one(()) % 1_000_000
-}
-
-/// The failure of a run that tested nothing.
-fn nothing(message: &str, hint: &str) -> Failure {
-    Failure::Failed(Message::new(message, hint))
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cedar_policy::SchemaFragment;
+use cedar_policy::ValidationError;
 use cedar_policy_core::ast;
 use cedar_policy_core::ast::PolicyID;
 use cedar_policy_core::parser::parse_policyset;
@@ -14,6 +15,7 @@ use miette::Diagnostic;
 use smol_str::SmolStr;
 
 use super::access::Access;
+use super::closest::closest;
 use super::digest::Digest;
 use super::fault::Fault;
 use super::fault::Lines;
@@ -336,14 +338,21 @@ impl Compiler {
         let result =
             Validator::new(schema.validator().clone()).validate(&set, ValidationMode::Strict);
         let result = cedar_policy::ValidationResult::from(result);
-        for error in result.validation_errors() {
+        let errors = result.validation_errors().map(|error| {
             let fault = self.validation_fault(infos.get(error.policy_id().as_ref()), error);
-            self.faults.push(fault);
-        }
-        for warning in result.validation_warnings() {
+            match hint_of(schema, error) {
+                Some(hint) => fault.with_hint(hint),
+                None => fault,
+            }
+        });
+        let errors = in_order(errors.collect());
+        let warnings = result.validation_warnings().map(|warning| {
             let fault = self.validation_fault(infos.get(warning.policy_id().as_ref()), warning);
-            self.warnings.push(fault.as_warning());
-        }
+            fault.as_warning()
+        });
+        let warnings = in_order(warnings.collect());
+        self.faults.extend(errors);
+        self.warnings.extend(warnings);
     }
 
     fn validation_fault(
@@ -373,6 +382,38 @@ impl Compiler {
     }
 }
 
+/// Of several names that are equally close, Cedar takes one by chance.
+fn hint_of(schema: &Schema, error: &ValidationError) -> Option<String> {
+    let message = error.to_string();
+    let written = quoted(&message).last()?;
+    let actions: Vec<String>;
+    let meant = match error {
+        ValidationError::UnrecognizedEntityType(_) => closest(written, schema.type_names()),
+        ValidationError::UnrecognizedActionId(_) => {
+            let declared = schema.actions();
+            actions = declared.map(|action| action.uid.to_string()).collect();
+            closest(written, actions.iter().map(String::as_str))
+        }
+        _ => return None,
+    };
+    Some(meant.map_or_else(
+        || "see what the schema declares".to_owned(),
+        |meant| format!("did you mean `{meant}`?"),
+    ))
+}
+
+/// Cedar's validator tells what it finds in an order of chance.
+fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
+    faults.sort_by(|a, b| {
+        let key = |fault: &Fault| (fault.line, fault.column);
+        let place = a.file.cmp(&b.file).then_with(|| key(a).cmp(&key(b)));
+        place
+            .then_with(|| a.message.cmp(&b.message))
+            .then_with(|| a.hint.cmp(&b.hint))
+    });
+    faults
+}
+
 /// Cedar calls the policies of a text `policy0`, `policy1`, in order.
 fn ordinal(id: &PolicyID) -> usize {
     let id: &str = id.as_ref();
@@ -383,4 +424,28 @@ fn first_line_length(text: &str, start: usize) -> usize {
     text.get(start..)
         .and_then(|rest| rest.lines().next())
         .map_or(0, str::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fault;
+    use super::in_order;
+
+    #[test]
+    fn faults_of_one_place_have_an_order() {
+        let fault = |file: &str, line: usize, message: &str| {
+            let mut fault = Fault::of_file(file, message).with_hint("mend it");
+            fault.line = line;
+            fault
+        };
+        let wanted = [("a", 1, "x"), ("a", 1, "y"), ("a", 2, "x"), ("b", 1, "a")];
+        let wanted = wanted.map(|(file, line, message)| fault(file, line, message));
+        for first in 0..wanted.len() {
+            let mut faults = wanted.to_vec();
+            faults.rotate_left(first);
+            faults.reverse();
+            let shown = |faults: &[Fault]| format!("{faults:?}");
+            assert_eq!(shown(&in_order(faults)), shown(&wanted));
+        }
+    }
 }

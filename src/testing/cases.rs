@@ -44,7 +44,11 @@ pub(super) fn read(page: &mut Page<'_>, node: Node, base: &Base) -> Vec<Case> {
                 if rows.is_empty() {
                     page.fault(&place, "`each` has no row", "add one, or leave `each` out");
                 }
+                let weight = node.weight();
                 for (at, row) in rows.into_iter().enumerate() {
+                    if !page.may_make(&row.place, weight) {
+                        break;
+                    }
                     cases.extend(case_of_row(page, node.clone(), row, at + 1, base));
                 }
             }
@@ -65,10 +69,11 @@ fn case_of_row(
     let place = row.place.clone();
     let mut values = base.constants.clone();
     let mut own = Vec::new();
-    for (key, value) in page.entries(row, "a row of `each`")? {
+    for (key, mut value) in page.entries(row, "a row of `each`")? {
         if keys.contains(&key.name.as_str()) {
             node.put(key, value);
         } else {
+            base.constants.fill(page, &mut value);
             values.put(key.name.clone(), value.clone());
             own.push((key, value));
         }

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `reason` may leave out policies. `entities` is an array or the path of a file,
-//! relative to the test's; here they overlay those of the repository, which has
-//! the same outcome where the repository has none.
+//! relative to the test's: all entities that there are, those of the repository left
+//! out. A test without the member is asked of those of the repository.
 
 use std::collections::BTreeMap;
 use std::str;
@@ -94,8 +94,9 @@ fn case(page: &mut Page<'_>, node: Node, number: usize) -> Option<Case> {
             principal: principal?,
             action: action?,
             resource: resource?,
-            context: Json::Object(context),
-            entities: Json::Array(entities),
+            context: Arc::new(Json::Object(context)),
+            is_alone: entities.is_some(),
+            entities: Json::Array(entities.unwrap_or_default()),
             links: Vec::new(),
             now: None,
         },
@@ -153,9 +154,14 @@ fn number(page: &mut Page<'_>, node: &Node) -> Option<usize> {
     number
 }
 
-fn entities(page: &mut Page<'_>, members: &mut Members) -> Option<Vec<Json>> {
+/// The entities, if the test has any of its own.
+#[expect(
+    clippy::option_option,
+    reason = "what is faulty, what is not there, and what is"
+)]
+fn entities(page: &mut Page<'_>, members: &mut Members) -> Option<Option<Vec<Json>>> {
     let Some(node) = members.take("entities") else {
-        return Some(Vec::new());
+        return Some(None);
     };
     let place = node.place.clone();
     let node = match node.value {
@@ -186,10 +192,16 @@ fn entities(page: &mut Page<'_>, members: &mut Members) -> Option<Vec<Json>> {
     };
     let mut entities = BTreeMap::new();
     for item in page.list(node, "`entities`")? {
+        let place = item.place.clone();
         let (uid, entity) = fixtures::entity(page, item)?;
+        if entities.contains_key(&uid) {
+            let message = format!("the entity `{uid}` is there twice");
+            page.fault(&place, message, "make one entity of both");
+            return None;
+        }
         entities.insert(uid, entity);
     }
-    Some(entities.into_values().collect())
+    Some(Some(entities.into_values().collect()))
 }
 
 /// A path relative to the folder of a file, both with `/` between their parts.

@@ -19,7 +19,6 @@ use serde::Serializer;
 use smol_str::SmolStr;
 
 use super::Suite;
-use super::parallel::in_parallel;
 use super::subject::counted_as;
 use super::subject::subjects;
 use super::suite::Case;
@@ -31,6 +30,7 @@ use crate::engine::examine::Examination;
 use crate::engine::examine::Verdict;
 use crate::engine::examine::clauses;
 use crate::engine::policy::PolicyInfo;
+use crate::parallel::in_parallel;
 
 /// What the cases reached of each policy and template.
 #[derive(Debug, Clone, PartialEq, Eq)]

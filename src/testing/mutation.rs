@@ -11,13 +11,13 @@
 //! decides in place of the policy. Only cases are asked that the policy, or the
 //! mutant, has a part in.
 //!
-//! A survivor may be explained in the policy, by the operator's name:
-//! `@survives("scope: only people can be in this role; compare: no two are equal")`.
+//! A survivor may be explained in the policy, by `@survives` (`explained.rs`).
 
 pub mod condition;
 pub mod constants;
 pub mod edit;
 mod environments;
+pub mod explained;
 pub mod kill;
 pub mod mutants;
 pub mod operator;
@@ -29,23 +29,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use smol_str::SmolStr;
 
 use super::Suite;
-use super::parallel::in_parallel;
 use super::subject::Subject;
 use super::subject::subjects;
 use crate::engine::Snapshot;
 use crate::engine::View;
 use crate::engine::policy::PolicyInfo;
+use crate::parallel::in_parallel;
 use edit::Edit;
+use explained::Explanations;
+use explained::Idle;
+use explained::names;
 use kill::Ready;
 use mutants::Mutants;
 use mutants::validator;
 use operator::Operator;
-
-/// The annotation that explains survivors.
-const ANNOTATION: &str = "survives";
 
 /// Room for Cedar's parser, which recurses.
 const STACK_BYTES: usize = 64 << 20;
@@ -96,6 +95,8 @@ pub struct Survivor {
     pub info: Arc<PolicyInfo>,
     /// The mutant.
     pub mutant: Mutant,
+    /// What `@survives` calls it.
+    pub name: String,
     /// What a case would have to ask.
     pub needs: String,
     /// Why it may live, as the policy says.
@@ -109,8 +110,8 @@ pub struct Stale {
     pub info: Arc<PolicyInfo>,
     /// What stands before the colon.
     pub name: String,
-    /// Whether that is no operator at all.
-    pub is_unknown: bool,
+    /// Why it explains nothing.
+    pub why: Idle,
 }
 
 /// What became of all mutants.
@@ -210,27 +211,21 @@ fn outcome(subject: &Subject<'_>, mutants: Mutants, ready: &Ready<'_>) -> Outcom
         equivalent: mutants.equivalent,
         ..Outcome::default()
     };
-    let explanations = explanations(&subject.info);
-    let mut used = vec![false; explanations.len()];
+    let names = names(&mutants.made);
+    let mut explanations = Explanations::of(&subject.info, &names);
     let mut hunt = ready.hunt(&subject.info.id);
-    for mutant in mutants.made {
+    for (mutant, name) in mutants.made.into_iter().zip(names) {
         let tally = outcome.operators.entry(mutant.operator).or_default();
         tally.total += 1;
         let Some(needs) = hunt.survives(&mutant) else {
             tally.killed += 1;
             continue;
         };
-        let found = explanations
-            .iter()
-            .position(|(name, _)| *name == mutant.operator.name());
-        if let Some(used) = found.and_then(|found| used.get_mut(found)) {
-            *used = true;
-        }
-        let explained = found.and_then(|found| explanations.get(found));
         outcome.survivors.push(Survivor {
             info: Arc::clone(&subject.info),
+            explained: explanations.of_survivor(&name),
             needs,
-            explained: explained.map(|(_, reason)| (*reason).to_owned()),
+            name,
             mutant,
         });
     }
@@ -238,25 +233,11 @@ fn outcome(subject: &Subject<'_>, mutants: Mutants, ready: &Ready<'_>) -> Outcom
         .survivors
         .sort_by_key(|survivor| survivor.mutant.line);
     outcome.decisions = hunt.decisions;
-    for ((name, _), _) in explanations.iter().zip(used).filter(|(_, used)| !used) {
-        outcome.stale.push(Stale {
-            info: Arc::clone(&subject.info),
-            name: (*name).to_owned(),
-            is_unknown: Operator::of_name(name).is_none(),
-        });
-    }
+    let idle = explanations.idle();
+    outcome.stale.extend(idle.map(|(name, why)| Stale {
+        info: Arc::clone(&subject.info),
+        name,
+        why,
+    }));
     outcome
-}
-
-/// `operator: reason; operator: reason`
-fn explanations(info: &PolicyInfo) -> Vec<(&str, &str)> {
-    let text = info.annotations.get(ANNOTATION).map(SmolStr::as_str);
-    text.into_iter()
-        .flat_map(|text| text.split(';'))
-        .filter(|part| !part.trim().is_empty())
-        .map(|part| {
-            let (name, reason) = part.split_once(':').unwrap_or((part, ""));
-            (name.trim(), reason.trim())
-        })
-        .collect()
 }

@@ -110,6 +110,22 @@ impl Node {
         }
     }
 
+    /// About how many bytes it takes, with all within.
+    pub(super) fn weight(&self) -> usize {
+        let own = size_of::<Self>();
+        own + match &self.value {
+            Value::Text(text) => text.len(),
+            Value::List(items) => items.iter().map(Self::weight).sum(),
+            Value::Map(entries) => {
+                let weights = entries.iter();
+                weights
+                    .map(|(key, node)| size_of::<Key>() + key.name.len() + node.weight())
+                    .sum()
+            }
+            _ => 0,
+        }
+    }
+
     /// What kind of value it is, for people.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {

@@ -18,6 +18,8 @@ use crate::engine::fault::Lines;
 
 /// At most so many faults of one file are told.
 const FAULTS_MAX: usize = 50;
+/// At most so many bytes are made of one file by its parameters and rows.
+const MADE_MAX: usize = 128 << 20;
 
 /// The text of a test file, and what is wrong with it.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub(super) struct Page<'a> {
     lines: Lines,
     faults: Vec<Fault>,
     left_out: usize,
+    made: usize,
 }
 
 /// The members of an object that may have certain ones.
@@ -60,6 +63,7 @@ impl<'a> Page<'a> {
             lines: Lines::new(source),
             faults: Vec::new(),
             left_out: 0,
+            made: 0,
         }
     }
 
@@ -106,6 +110,20 @@ impl<'a> Page<'a> {
     /// The line of a place, from 1.
     pub(super) fn line(&self, place: &Place) -> usize {
         self.lines.line(place.start)
+    }
+
+    /// Whether so many more bytes may be made of what is written once. That the
+    /// file makes too many is a fault, told once.
+    pub(super) fn may_make(&mut self, place: &Place, bytes: usize) -> bool {
+        let was_too_much = self.made > MADE_MAX;
+        self.made = self.made.saturating_add(bytes);
+        let is_too_much = self.made > MADE_MAX;
+        if is_too_much && !was_too_much {
+            let message =
+                format!("parameters and rows make more than {MADE_MAX} bytes of the file");
+            self.fault(place, message, "make several files of it");
+        }
+        !is_too_much
     }
 
     /// Whether nothing is wrong so far.

@@ -32,10 +32,11 @@ impl Parameters {
         self.values.insert(name, value);
     }
 
-    /// Reads an object of parameters.
+    /// Reads an object of parameters, of which each may use those above it.
     pub(super) fn read(page: &mut Page<'_>, node: Node) -> Self {
         let mut parameters = Self::default();
-        for (key, node) in page.entries(node, "`parameters`").unwrap_or_default() {
+        for (key, mut node) in page.entries(node, "`parameters`").unwrap_or_default() {
+            parameters.fill(page, &mut node);
             parameters.put(key.name, node);
         }
         parameters
@@ -95,6 +96,9 @@ impl Parameters {
                         self.unknown(page, node, name);
                         return None;
                     };
+                    if !page.may_make(&node.place, found.weight()) {
+                        return None;
+                    }
                     if parts.len() == 1 {
                         return Some(found.value.clone());
                     }

@@ -12,7 +12,6 @@ use super::known::Known;
 use super::node::Node;
 use super::node::Value;
 use super::page::Page;
-use super::parallel::in_parallel;
 use super::parameters::Parameters;
 use super::setting;
 use super::setting::Base;
@@ -23,6 +22,7 @@ use crate::engine::Fault;
 use crate::engine::Files;
 use crate::engine::Snapshot;
 use crate::engine::files::Role;
+use crate::parallel::in_parallel;
 
 const FILE_KEYS: &[&str] = &[
     "name",

@@ -1,6 +1,5 @@
 //! Running cases: each is decided, and compared with what it expects.
 
-use super::parallel::in_parallel;
 use super::shuffle::shuffle;
 use super::suite::Case;
 use super::suite::Difference;
@@ -13,6 +12,7 @@ use crate::engine::View;
 use crate::engine::decide;
 use crate::engine::explain;
 use crate::engine::explain::Explanation;
+use crate::parallel::in_parallel;
 
 /// The order in which cases are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,7 +34,7 @@ pub(super) const SETTING_KEYS: &[&str] = &["context", "entities", "links", "now"
 /// The circumstances in which questions are asked.
 #[derive(Debug)]
 pub(super) struct Setting {
-    context: Map<String, Json>,
+    context: Arc<Json>,
     entities: BTreeMap<EntityUID, Json>,
     pub(super) links: Vec<Link>,
     now: Option<ast::Value>,
@@ -66,7 +66,7 @@ impl Setting {
             None => Some(None),
         };
         Some(Self {
-            context: context?,
+            context: Arc::new(Json::Object(context?)),
             entities: entities?,
             links: links?,
             now: now?,
@@ -88,7 +88,8 @@ impl Setting {
             principal: Arc::clone(&principal.uid),
             action: Arc::clone(&action.uid),
             resource: Arc::clone(&resource.uid),
-            context: Json::Object(self.context.clone()),
+            context: Arc::clone(&self.context),
+            is_alone: false,
             entities: Json::Array(entities.into_values().cloned().collect()),
             links: self.links.clone(),
             now: self.now.clone(),

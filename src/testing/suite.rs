@@ -66,10 +66,12 @@ pub struct Question {
     pub action: Arc<EntityUID>,
     /// To what.
     pub resource: Arc<EntityUID>,
-    /// Cedar JSON: an object.
-    pub context: Json,
+    /// Cedar JSON: an object. The cells of a table share it.
+    pub context: Arc<Json>,
     /// Cedar JSON: an array of entities that overlay those of the repository.
     pub entities: Json,
+    /// Whether there are no other entities than these.
+    pub is_alone: bool,
     /// Links in force besides those of the repository.
     pub links: Vec<Link>,
     /// The `datetime` for `context.now`, where the schema declares it and the
@@ -123,6 +125,7 @@ pub struct Asked<'a> {
     /// The question.
     pub query: Query,
     /// The entities and links of the repository, and the links of the case.
+    /// Without the entities where the case has all that there are.
     pub view: Cow<'a, View>,
 }
 
@@ -157,8 +160,9 @@ impl Question {
         snapshot: &Snapshot,
         view: &'a View,
     ) -> Result<Asked<'a>, (String, String)> {
-        let mut context = context_from_json(snapshot, &self.action, self.context.clone(), &LIMITS)
-            .map_err(|error| (error.to_string(), error.hint()))?;
+        let mut context =
+            context_from_json(snapshot, &self.action, Json::clone(&self.context), &LIMITS)
+                .map_err(|error| (error.to_string(), error.hint()))?;
         let action = snapshot
             .schema()
             .and_then(|schema| schema.action(&self.action));
@@ -179,7 +183,13 @@ impl Question {
             overlay.into(),
         )
         .map_err(|error| (error.to_string(), error.hint()))?;
-        let mut view = Cow::Borrowed(view);
+        let mut view = if self.is_alone {
+            let mut alone = View::empty(Arc::clone(view.revision()));
+            alone.links_mut().clone_from(view.links());
+            Cow::Owned(alone)
+        } else {
+            Cow::Borrowed(view)
+        };
         for link in &self.links {
             let policy = snapshot
                 .link(&link.id, &link.template, link.slots())

@@ -24,6 +24,8 @@ use crate::config::closest::closest;
 
 /// The cells of one table.
 const CELLS_MAX: usize = 50_000;
+/// Those of all tables of a file.
+const FILE_CELLS_MAX: usize = 200_000;
 
 const TABLE_KEYS: &[&str] = &["name", "principals", "actions", "resources", "expect"];
 const CELL_KEYS: &[&str] = &[
@@ -49,7 +51,13 @@ pub(super) fn read(page: &mut Page<'_>, mut node: Node, base: &Base) -> Vec<Case
     base.constants.fill(page, &mut node);
     let mut cases = Vec::new();
     for node in page.list(node, "`tables`").unwrap_or_default() {
+        let place = node.place.clone();
         cases.extend(table(page, node, base).unwrap_or_default());
+        if cases.len() > FILE_CELLS_MAX {
+            let message = format!("the tables of the file have more than {FILE_CELLS_MAX} cells");
+            page.fault(&place, message, "make several files of it");
+            break;
+        }
     }
     cases
 }

@@ -33,6 +33,7 @@ mod test;
 mod test_faults;
 mod test_junit;
 mod test_schema;
+mod test_tap;
 mod test_watch;
 mod test_worth;
 mod validate;

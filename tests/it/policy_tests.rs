@@ -4,6 +4,7 @@
 mod coverage;
 mod lcov;
 mod mutation;
+mod oracle;
 mod turn;
 
 use deodar::directory;

@@ -627,3 +627,95 @@ fn faults_that_are_left_out_are_counted() {
     assert_eq!(read.faults.len(), 51);
     assert_eq!(read.faults[50].message, "30 more faults are left out");
 }
+
+/// Seen to fail when a row, or a parameter, keeps the name of another as text.
+#[test]
+fn parameters_may_use_those_of_the_file() {
+    let text = r#"
+parameters: { low: "10.0.0.1", net: { ip: "${low}" }, kept: "$${low}" }
+cases:
+  - name: "${what}"
+    principal: 'Org::User::"bob"'
+    action: 'Action::"read"'
+    resource: 'Doc::"plan"'
+    context: "${context}"
+    decision: deny
+    each:
+      - { what: "at ${low}", context: { ip: "${low}" } }
+      - { what: "of the net", context: "${net}" }
+      - { what: "${kept}", context: { ip: "$${low}" } }
+"#;
+    let read = read_one("a.test.yaml", text);
+    assert!(read.faults.is_empty(), "{:#?}", read.faults);
+    let shown: Vec<String> = read.suites[0]
+        .cases
+        .iter()
+        .map(|case| format!("{} {}", case.name, case.question.context))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "at 10.0.0.1 {\"ip\":\"10.0.0.1\"}",
+            "of the net {\"ip\":\"10.0.0.1\"}",
+            "${low} {\"ip\":\"${low}\"}",
+        ]
+    );
+}
+
+/// What is written once and used often: each of these would fill the memory.
+#[test]
+fn what_a_file_makes_is_bounded() {
+    let mut laughs = "parameters:\n  p0: \"0123456789\"\n".to_owned();
+    for number in 1..40 {
+        let before = number - 1;
+        writeln!(laughs, "  p{number}: \"${{p{before}}}${{p{before}}}\"").unwrap();
+    }
+    let lists = laughs
+        .replace(": \"${", ": [\"${")
+        .replace("}${", "}\", \"${")
+        .replace("}\"\n", "}\"]\n");
+    let rows: String = (0..1500)
+        .map(|row| format!("{{ name: n{row} }}, "))
+        .collect();
+    let rows = format!(
+        "cases:\n  - {{ principal: 'Org::User::\"bob\"', action: 'Action::\"read\"', resource: 'Doc::\"plan\"', decision: deny, skip: \"{}\", each: [{rows}] }}\n",
+        "x".repeat(100_000)
+    );
+    for text in [laughs, lists, rows] {
+        let shown = faults("a.test.yaml", &text);
+        assert!(shown.contains("make more than"), "{shown}");
+    }
+    let axis = |kind: &str| {
+        let items: Vec<String> = (0..36).map(|id| format!("'{kind}::\"{id}\"'")).collect();
+        format!("[{}]", items.join(", "))
+    };
+    let tables: String = (0..6)
+        .map(|number| {
+            format!("  - {{ name: t{number}, principals: *p, actions: *a, resources: *r }}\n")
+        })
+        .collect();
+    let table = format!(
+        "tables:\n  - {{ name: t, principals: &p {}, actions: &a {}, resources: &r {} }}\n{tables}",
+        axis("P"),
+        axis("A"),
+        axis("R")
+    );
+    let read = read(&files(&[("a.test.yaml", &table)]), None);
+    let messages: Vec<&str> = read.faults.iter().map(|fault| &*fault.message).collect();
+    assert_eq!(
+        messages,
+        ["the tables of the file have more than 200000 cells"]
+    );
+}
+
+#[test]
+fn entities_of_cedar_are_told_once() {
+    let text = r#"[{"request": {"principal": "Org::User::\"bob\"", "action": "Action::\"read\"", "resource": "Doc::\"plan\""},
+  "entities": [{"uid": {"type": "Doc", "id": "plan"}, "attrs": {"secret": true}},
+    {"uid": {"type": "Doc", "id": "plan"}, "attrs": {"secret": false}}], "decision": "deny"}]"#;
+    let shown = faults("a.test.json", text);
+    assert!(
+        shown.contains("the entity `Doc::\"plan\"` is there twice"),
+        "{shown}"
+    );
+}

@@ -66,7 +66,7 @@ pub fn of_action(
     let mut seen = std::collections::BTreeSet::new();
     let about = cases.iter().filter(|case| *case.question.action == *action);
     for case in about {
-        let mut json = case.question.context.clone();
+        let mut json = Json::clone(&case.question.context);
         if let (Json::Object(fields), Some(now)) = (&mut json, &case.question.now)
             && [before, after]
                 .iter()

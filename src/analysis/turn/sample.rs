@@ -47,14 +47,9 @@ fn of_type(world: &World, wanted: &Type) -> Option<Value> {
         Type::Record { attrs, .. } => of_record(world, attrs),
         Type::Entity(EntityKind::Entity(types)) => {
             let wanted = types.get_single_entity()?;
-            let mut known: Vec<&EntityUID> = world
-                .view
-                .iter()
-                .map(|(named, _)| &**named.uid())
-                .filter(|uid| uid.entity_type() == wanted)
-                .collect();
-            known.sort();
-            known.first().map(|uid| Value::from(EntityUID::clone(uid)))
+            let known = world.view.iter().map(|(named, _)| &**named.uid());
+            let first = known.filter(|uid| uid.entity_type() == wanted).min();
+            first.map(|uid| Value::from(EntityUID::clone(uid)))
         }
         Type::ExtensionType { name } => {
             let (kind, text) = match name.to_string().as_str() {

@@ -17,6 +17,7 @@ use crate::cli::output::NAME;
 use crate::cli::output::PLAIN;
 use crate::cli::output::WARN;
 use crate::cli::output::paint;
+use crate::testing::mutation::text::Parts;
 
 /// The whole of it.
 pub fn text(report: &Report) -> String {
@@ -72,11 +73,12 @@ fn write_part(text: &mut String, part: &Part) {
     for clause in &part.clauses {
         clauses.entry(clause.line).or_default().push(clause);
     }
-    for (number, line) in (policy.line..).zip(part.text.lines()) {
-        // Annotations tell what the policy is for, not what it does.
-        if line.trim_start().starts_with('@') {
-            continue;
-        }
+    // Annotations tell what the policy is for, not what it does.
+    let effect = Parts::of(&part.text).and_then(|parts| parts.tokens.get(parts.effect).cloned());
+    let start = effect.map_or(0, |effect| effect.span.start);
+    let (before, rest) = part.text.split_at_checked(start).unwrap_or_default();
+    let first = policy.line + before.matches('\n').count();
+    for (number, line) in (first..).zip(rest.lines()) {
         let margin = paint(FAINT, &format!("{number:>5} │"));
         writeln!(text, "  {margin} {line}").ok();
         for clause in clauses.remove(&number).unwrap_or_default() {

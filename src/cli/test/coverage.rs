@@ -65,6 +65,11 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 impl CoverageArgs {
+    /// Whether the listing goes to standard output.
+    pub fn is_listed(&self) -> bool {
+        self.coverage_listing.as_deref() == Some(Path::new("-"))
+    }
+
     /// Measures and writes what was asked for; `None` when nothing was.
     ///
     /// # Errors

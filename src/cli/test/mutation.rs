@@ -20,13 +20,16 @@ use crate::testing::coverage::Share;
 use crate::testing::mutation::Mutation;
 use crate::testing::mutation::Stale;
 use crate::testing::mutation::Survivor;
+use crate::testing::mutation::explained::Idle;
+use crate::testing::mutation::explained::annotation;
 
 /// Whether to try changed policies.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Mutation")]
 pub struct MutationArgs {
     /// Change one policy at a time, in one place, and report the changes that no case notices. A
-    /// policy explains those that are meant by @survives("operator: reason; ..")
+    /// policy explains those that are meant by @survives("CHANGE: reason; .."), which the report
+    /// of each writes down
     #[arg(long)]
     mutate: bool,
 }
@@ -107,7 +110,7 @@ impl Tried {
                     "file": &*stale.info.file,
                     "line": stale.info.line,
                     "name": stale.name,
-                    "is_unknown": stale.is_unknown,
+                    "is_unknown": stale.why == Idle::Operator,
                 })
             })
             .collect();
@@ -178,26 +181,25 @@ fn survivor_text(survivor: &Survivor) -> String {
         writeln!(text, "    {}", paint(GOOD, &format!("+ {line}"))).ok();
     }
     if let Some(reason) = &survivor.explained {
-        let reason = if reason.is_empty() {
-            "explained without a reason"
-        } else {
-            reason
-        };
         writeln!(text, "    {} {reason}", paint(HEAD, "explained:")).ok();
     } else {
         writeln!(text, "    {} {}", paint(HEAD, "hint:"), survivor.needs).ok();
+        let annotation = annotation(&survivor.info, &survivor.name);
+        let annotation = paint(FAINT, &annotation);
+        writeln!(text, "    {} {annotation}", paint(HEAD, "or explain:")).ok();
     }
     text
 }
 
 fn stale_text(stale: &Stale) -> String {
-    let why = if stale.is_unknown {
-        "there is no such operator"
-    } else {
-        "no such mutant survives"
+    let why = match stale.why {
+        Idle::Operator => "there is no such operator",
+        Idle::Change => "it names no change; write it as the report of the survivor does",
+        Idle::Survivor => "no such mutant survives",
+        Idle::Reason => "it gives no reason",
     };
     format!(
-        "{} `@survives` of `{}` ({}:{}) explains `{}`: {why}\n",
+        "{} `@survives` of `{}` ({}:{}) explains nothing by {}: {why}\n",
         paint(WARN, "warning:"),
         stale.info.id,
         stale.info.file,
@@ -210,6 +212,7 @@ fn survivor_json(survivor: &Survivor) -> Json {
     let mutant = &survivor.mutant;
     json!({
         "policy": survivor.info.id.as_str(),
+        "name": survivor.name,
         "file": &*survivor.info.file,
         "line": mutant.line,
         "operator": mutant.operator,
@@ -218,5 +221,6 @@ fn survivor_json(survivor: &Survivor) -> Json {
         "text": mutant.text,
         "hint": survivor.needs,
         "explained": survivor.explained,
+        "annotation": annotation(&survivor.info, &survivor.name),
     })
 }

@@ -7,9 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Tests;
-use super::nothing;
 use crate::cli::ExitCode;
-use crate::cli::Failure;
 use crate::cli::answer::Effect;
 use crate::cli::answer::NearMiss;
 use crate::cli::answer::PolicyError;
@@ -17,6 +15,7 @@ use crate::cli::answer::PolicyRef;
 use crate::cli::answer::sentence;
 use crate::cli::check::local::near_miss;
 use crate::cli::check::local::policy_ref;
+use crate::cli::failure::Message;
 use crate::engine::Fault;
 use crate::engine::files::Role;
 use crate::testing::Case;
@@ -165,30 +164,30 @@ impl Report {
     }
 
     /// That no test was run, where nothing else is wrong.
-    pub(super) fn nothing_ran(&self) -> Option<Failure> {
+    pub(super) fn nothing_ran(&self) -> Option<Message> {
         let counts = self.counts;
         if counts.passed + counts.failed + counts.broken + self.faults.len() > 0 {
             return None;
         }
         Some(if counts.skipped > 0 {
-            nothing(
+            Message::new(
                 "no test was run: every case is skipped",
                 "take `skip` away from one",
             )
         } else if counts.left_out > 0 {
-            nothing(
+            Message::new(
                 "no test was run: no case, suite or file has a name that a filter matches",
                 "a filter matches whole names: write `*door*` for what has `door` in it",
             )
         } else if self.has_files {
-            nothing(
+            Message::new(
                 "no test was run: there is no test file at this path",
                 "give another path, or none",
             )
         } else {
             let place = self.repository.display();
-            nothing(
-                &format!("no test was run: there is no `*.test.yaml` in `{place}`"),
+            Message::new(
+                format!("no test was run: there is no `*.test.yaml` in `{place}`"),
                 "write one: `deodar test --help` and docs/policy-testing.md say how",
             )
         })

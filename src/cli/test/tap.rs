@@ -32,6 +32,10 @@ pub(super) fn text(report: &Report) -> String {
         lines.extend(fault.hint.clone().map(|hint| ("hint", hint)));
         diagnostic(&mut text, &lines);
     }
+    // A plan of no tests would be a success.
+    if let Some(nothing) = report.nothing_ran() {
+        writeln!(text, "Bail out! {}", one_line(&nothing.message)).ok();
+    }
     text
 }
 

@@ -31,6 +31,11 @@ pub struct Worth {
 }
 
 impl WorthArgs {
+    /// Whether something else than the report goes to standard output.
+    pub fn is_listed(&self) -> bool {
+        self.coverage.is_listed()
+    }
+
     /// Finds out what was asked for.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::HashSet;
 
 use super::Mutant;
 use super::operator::Operator;
@@ -13,8 +14,8 @@ use crate::engine::decide;
 use crate::engine::examine;
 use crate::engine::replace::Replacement;
 use crate::engine::replace::decide_replaced;
+use crate::parallel::in_parallel;
 use crate::testing::Suite;
-use crate::testing::parallel::in_parallel;
 use crate::testing::subject::counted_as;
 use crate::testing::suite::Asked;
 use crate::testing::suite::Case;
@@ -155,7 +156,7 @@ impl Hunt<'_, '_> {
             }
         }
         if mutant.operator == Operator::Scope {
-            let known: Vec<usize> = self.order.clone();
+            let known: HashSet<usize> = self.order.iter().copied().collect();
             let others = (0..self.ready.cases.len()).filter(|number| !known.contains(number));
             for number in others {
                 if self.kills(number, &replacement, &mut unheard) {

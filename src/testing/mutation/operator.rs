@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// A way to change a policy. Its name is what `@survives` says.
+/// A way to change a policy. Its name is the first word of an explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operator {

@@ -62,35 +62,46 @@ fn neighbours(sign: &str) -> &'static [&'static str] {
     }
 }
 
-/// A bracket after a value is no set but an attribute.
 fn set(parts: &Parts<'_>, open: usize) -> Vec<Change> {
-    let before = open
-        .checked_sub(1)
-        .and_then(|before| parts.tokens.get(before));
-    let is_index = before.is_some_and(|before| match before.kind {
-        Kind::Word => !matches!(before.text, "in" | "then" | "else" | "if"),
-        Kind::Sign => matches!(before.text, ")" | "]" | "}"),
-        Kind::Text => true,
-        Kind::Number => false,
-    });
-    let items = parts.list(open).filter(|_| !is_index);
+    let items = parts.list(open).filter(|_| !is_index(parts, open));
     without_each(parts, &items.unwrap_or_default())
         .into_iter()
         .map(|edit| Change::new(Operator::Set, edit))
         .collect()
 }
 
+/// A bracket after a value is no set but an attribute.
+fn is_index(parts: &Parts<'_>, open: usize) -> bool {
+    let before = open
+        .checked_sub(1)
+        .and_then(|before| parts.tokens.get(before));
+    before.is_some_and(|before| match before.kind {
+        Kind::Word => !matches!(before.text, "in" | "then" | "else" | "if"),
+        Kind::Sign => matches!(before.text, ")" | "]" | "}"),
+        Kind::Text => true,
+        Kind::Number => false,
+    })
+}
+
 /// What a text becomes depends on what it is for; the id of an entity and the
 /// name of an attribute stay.
 fn texts(parts: &Parts<'_>, number: usize, text: &str) -> Vec<(Operator, String)> {
-    let inner = text.trim_matches('"');
+    let inner = text.strip_prefix('"').unwrap_or(text);
+    let inner = inner.strip_suffix('"').unwrap_or(inner);
     let (before, after) = (parts.word_before(number), parts.word(number + 1));
     let constructor = number
         .checked_sub(2)
         .map_or("", |before| parts.word(before));
     match (before, after) {
-        // An element of a set is taken out of it.
-        ("::" | "has", _) | (_, ":") | ("[" | ",", "," | "]") => Vec::new(),
+        // An element of a set is taken out of it, unless it is the only one.
+        ("::" | "has", _) | (_, ":") | ("[", ",") | (",", "," | "]") => Vec::new(),
+        ("[", "]")
+            if number
+                .checked_sub(1)
+                .is_some_and(|open| is_index(parts, open)) =>
+        {
+            Vec::new()
+        }
         ("like", _) if inner == "*" => Vec::new(),
         ("like", _) => vec![(Operator::Like, "\"*\"".to_owned())],
         ("(", ")") if matches!(constructor, "duration" | "datetime" | "decimal" | "ip") => {

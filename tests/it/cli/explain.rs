@@ -388,3 +388,67 @@ fn no_question() {
     For more information, try '--help'.
     "#);
 }
+
+/// Its condition is shown though an annotation stands before it. Seen to fail when
+/// lines that begin with `@` are left out.
+#[test]
+fn a_policy_of_one_line() {
+    let place = Place::new();
+    place.write(
+        "policies/docs.cedar",
+        "// none\n@id(\"a\") @title(\"b\") permit (principal, action, resource) when { resource.secret };\n",
+    );
+    place.write("policies/links/all.json", "[]");
+    let shown = explain(&place, ANN, PLAN, &[]);
+    let (shown, _) = shown.split_once("attributes that were read").unwrap();
+    assert_shown!(shown, @r#"
+    exit 3
+    --- stdout
+    DENY  no policy permits it
+
+    permits that do not apply
+      a  docs.cedar:2 (permit)
+          2 │ permit (principal, action, resource) when { resource.secret };
+           ·   resource.secret  false
+
+    "#);
+}
+
+/// A record by its number: what was asked, by the policies as they are.
+#[test]
+fn a_record() {
+    let place = Place::new();
+    super::replay::recorded(&place);
+    let explain = |record: &str| {
+        let policies = ["explain", "--policies", "policies"];
+        place.run(&[&policies[..], &["--record", record, "--path", "audit"]].concat())
+    };
+    let shown = explain("2");
+    assert!(shown.starts_with("exit 0\n--- stdout\nALLOW"), "{shown}");
+    assert!(!shown.contains("warning"), "{shown}");
+    place.write(
+        "policies/docs.cedar",
+        "permit (principal, action == Action::\"ping\", resource);\n",
+    );
+    place.write("policies/links/all.json", "[]");
+    let shown = explain("2");
+    assert!(shown.starts_with("exit 3\n"), "{shown}");
+    assert!(
+        shown.contains("warning: the record has another `decision`"),
+        "{shown}"
+    );
+    assert_shown!(explain("1"), @r"
+    exit 1
+    --- stderr
+    error: the record is not one of a decision: `principal` is missing
+
+    hint: explain another record, or ask with `--principal` and the others
+    ");
+    assert_shown!(explain("99"), @r"
+    exit 1
+    --- stderr
+    error: there is no record 99 in `audit`
+
+    hint: `deodar audit query --path AUDIT` lists those that there are
+    ");
+}

@@ -124,7 +124,8 @@ fn question(action: bool, level: i64, n: i64, flags: u8) -> Question {
         principal: euid("User::\"u\"".to_owned()),
         action: euid(format!("Action::\"{action}\"")),
         resource: euid("Doc::\"d\"".to_owned()),
-        context: json!({"n": n}),
+        context: json!({"n": n}).into(),
+        is_alone: false,
         entities: json!([
             {"uid": uid("User", "u"), "attrs": user, "parents": group(bit(4))},
             {"uid": uid("User", "m"), "attrs": {"level": n}, "parents": []},

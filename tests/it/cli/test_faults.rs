@@ -164,6 +164,7 @@ fn nothing_that_ran_is_a_failure() {
     ok 1 - documents: the owner reads the plan # SKIP later
     ok 2 - documents: nobody reads a secret from outside (ip 10.9.9.9) # SKIP later
     ok 3 - documents: nobody reads a secret from outside (ip 192.0.2.1) # SKIP later
+    Bail out! no test was run: every case is skipped
     --- stderr
     error: no test was run: every case is skipped
 

@@ -162,6 +162,13 @@ fn listing_and_tracefile() {
     assert!(listing.starts_with("docs.cedar\n") && !listing.contains('\u{1b}'));
     let tracefile = fs::read_to_string(place.0.path().join("lcov.info")).unwrap();
     assert!(tracefile.contains("SF:docs.cedar\n"));
+    assert_shown!(run(&place, &["--coverage-listing", "-", "--format", "json"]), @r#"
+    exit 2
+    --- stderr
+    error: standard output cannot be both the listing and the report
+
+    hint: give `--coverage-listing` a file, or leave `--format` out
+    "#);
     assert_shown!(run(&place, &["--coverage-lcov", "no/such/file"]), @r#"
     exit 1
     --- stderr
@@ -186,11 +193,13 @@ fn mutants() {
         - when { resource.owner == principal };
         + ;
         hint: say in `staff read` (docs.test.yaml:10) which policies decide: with this change they are others
+        or explain: @survives("drop-condition `when { resource.owner == principal };` -> `;`: ..")
 
       staff-read-by-day  docs.cedar:11  scope
         - permit (principal in Group::"staff", action == Action::"read", resource)
         + permit (principal, action == Action::"read", resource)
         hint: ask something that lies just outside the scope of this policy
+        or explain: @survives("scope `permit (principal in Group::\"staff\", action == Action::\"read\", resource)` -> `permit (principal, action == Action::\"read\", resource)`: ..")
 
       staff-read-by-day  docs.cedar:12  drop-condition
         - when
@@ -200,85 +209,102 @@ fn mutants() {
         - };
         + ;
         hint: ask something that all else allows for and this condition decides
+        or explain: @survives("drop-condition `when { principal.level > 2 && principal has badge && context.now < principal.badge.until };` -> `;`: ..")
 
       staff-read-by-day  docs.cedar:14  drop-clause
         - principal.level > 2 &&
         + true &&
         hint: ask something that all other clauses hold for and this one decides
+        or explain: @survives("drop-clause `principal.level > 2 &&` -> `true &&`: ..")
 
       staff-read-by-day  docs.cedar:14  connective
         - principal.level > 2 &&
         + principal.level > 2 ||
         hint: ask something for which one side holds and the other does not
+        or explain: @survives("connective `principal.level > 2 &&` -> `principal.level > 2 ||`: ..")
 
       staff-read-by-day  docs.cedar:14  compare
         - principal.level > 2 &&
         + principal.level >= 2 &&
         hint: ask with both sides equal, and with one a little off
+        or explain: @survives("compare `principal.level > 2 &&` -> `principal.level >= 2 &&`: ..")
 
       staff-read-by-day  docs.cedar:14  integer
         - principal.level > 2 &&
         + principal.level > 1 &&
         hint: ask with a number right at the limit
+        or explain: @survives("integer `principal.level > 2 &&` -> `principal.level > 1 &&`: ..")
 
       staff-read-by-day  docs.cedar:15  drop-clause
         - principal has badge && context.now < principal.badge.until
         + principal has badge && true
         hint: ask something that all other clauses hold for and this one decides
+        or explain: @survives("drop-clause `principal has badge && context.now < principal.badge.until` -> `principal has badge && true`: ..")
 
       staff-read-by-day  docs.cedar:15  compare
         - principal has badge && context.now < principal.badge.until
         + principal has badge && context.now <= principal.badge.until
         hint: ask with both sides equal, and with one a little off
+        or explain: @survives("compare `principal has badge && context.now < principal.badge.until` -> `principal has badge && context.now <= principal.badge.until`: ..")
 
       no-secrets-from-outside  docs.cedar:22  drop-clause
         - when { resource.secret && !(context has ip && context.ip.isInRange(ip("10.0.0.0/8"))) }
         + when { resource.secret && true }
         hint: ask something that all other clauses hold for and this one decides
+        or explain: @survives("drop-clause `when { resource.secret && !(context has ip && context.ip.isInRange(ip(\"10.0.0.0/8\"))) }` -> `when { resource.secret && true }`: ..")
 
       no-secrets-from-outside  docs.cedar:22  drop-clause
         - when { resource.secret && !(context has ip && context.ip.isInRange(ip("10.0.0.0/8"))) }
         + when { resource.secret && !(context has ip && true) }
         hint: ask something that all other clauses hold for and this one decides
+        or explain: @survives("drop-clause `when { resource.secret && !(context has ip && context.ip.isInRange(ip(\"10.0.0.0/8\"))) }` -> `when { resource.secret && !(context has ip && true) }`: ..")
 
       no-secrets-from-outside  docs.cedar:22  negate
         - when { resource.secret && !(context has ip && context.ip.isInRange(ip("10.0.0.0/8"))) }
         + when { resource.secret && !(context has ip && !(context.ip.isInRange(ip("10.0.0.0/8")))) }
         hint: ask something that all other clauses hold for and this one decides
+        or explain: @survives("negate `when { resource.secret && !(context has ip && context.ip.isInRange(ip(\"10.0.0.0/8\"))) }` -> `when { resource.secret && !(context has ip && !(context.ip.isInRange(ip(\"10.0.0.0/8\")))) }`: ..")
 
       no-secrets-from-outside  docs.cedar:22  constant
         - when { resource.secret && !(context has ip && context.ip.isInRange(ip("10.0.0.0/8"))) }
         + when { resource.secret && !(context has ip && context.ip.isInRange(ip("11.0.0.0/8"))) }
         hint: ask with a value right at the limit, and one just beyond it
+        or explain: @survives("constant `when { resource.secret && !(context has ip && context.ip.isInRange(ip(\"10.0.0.0/8\"))) }` -> `when { resource.secret && !(context has ip && context.ip.isInRange(ip(\"11.0.0.0/8\"))) }`: ..")
 
       no-secrets-from-outside  docs.cedar:23  drop-condition
         - unless { action == Action::"ping" };
         + ;
         hint: ask something that all else allows for and this condition decides
+        or explain: @survives("drop-condition `unless { action == Action::\"ping\" };` -> `;`: ..")
 
       share  docs.cedar:27  effect
         - permit (principal == ?principal, action == Action::"read", resource == ?resource);
         + forbid (principal == ?principal, action == Action::"read", resource == ?resource);
         hint: say in `secrets stay` (docs.test.yaml:15) which policies decide: with this change they are others
+        or explain: @survives("effect `permit (principal == ?principal, action == Action::\"read\", resource == ?resource);` -> `forbid (principal == ?principal, action == Action::\"read\", resource == ?resource);`: ..")
 
       share  docs.cedar:27  remove
         - permit (principal == ?principal, action == Action::"read", resource == ?resource);
         hint: ask something that this policy alone decides
+        or explain: @survives("remove `permit (principal == ?principal, action == Action::\"read\", resource == ?resource);`: ..")
 
       share  docs.cedar:27  scope
         - permit (principal == ?principal, action == Action::"read", resource == ?resource);
         + permit (principal in ?principal, action == Action::"read", resource == ?resource);
         hint: ask something that lies just outside the scope of this policy
+        or explain: @survives("scope `permit (principal == ?principal, action == Action::\"read\", resource == ?resource);` -> `permit (principal in ?principal, action == Action::\"read\", resource == ?resource);`: ..")
 
       share  docs.cedar:27  scope
         - permit (principal == ?principal, action == Action::"read", resource == ?resource);
         + permit (principal == ?principal, action, resource == ?resource);
         hint: ask something that lies just outside the scope of this policy
+        or explain: @survives("scope `permit (principal == ?principal, action == Action::\"read\", resource == ?resource);` -> `permit (principal == ?principal, action, resource == ?resource);`: ..")
 
       share  docs.cedar:27  scope
         - permit (principal == ?principal, action == Action::"read", resource == ?resource);
         + permit (principal == ?principal, action == Action::"read", resource in ?resource);
         hint: ask something that lies just outside the scope of this policy
+        or explain: @survives("scope `permit (principal == ?principal, action == Action::\"read\", resource == ?resource);` -> `permit (principal == ?principal, action == Action::\"read\", resource in ?resource);`: ..")
     --- stderr
     error: no test notices 19 changes of policies
     "#);
