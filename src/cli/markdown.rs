@@ -87,11 +87,10 @@ pub fn bounded(text: &str) -> String {
         let run = line.len() - line.trim_start_matches('`').len();
         match fence {
             Some(open) if line.trim_end() == open => fence = None,
-            Some(_) => {}
             None if run >= 3 => fence = line.get(..run),
             None if line.starts_with("<details>") => details += 1,
             None if line.starts_with("</details>") => details = details.saturating_sub(1),
-            None => {}
+            Some(_) | None => {}
         }
     }
     if let Some(fence) = fence {

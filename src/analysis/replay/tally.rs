@@ -140,7 +140,9 @@ impl Tally {
                 if *last != this {
                     let hole = this.after(*last);
                     *last = this;
-                    hole.into_iter().for_each(|hole| self.fault(hole));
+                    if let Some(hole) = hole {
+                        self.fault(hole);
+                    }
                 }
                 self.line(this, &head, text, judge)
             });
@@ -234,11 +236,9 @@ impl Tally {
             let [(_, before), (after, _)] = pair else {
                 continue;
             };
-            if log.follows(before.file, after.file) {
-                after
-                    .after(*before)
-                    .into_iter()
-                    .for_each(|hole| self.fault(hole));
+            let hole = after.after(*before);
+            if let Some(hole) = hole.filter(|_| log.follows(before.file, after.file)) {
+                self.fault(hole);
             }
         }
     }
