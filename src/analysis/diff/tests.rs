@@ -684,7 +684,8 @@ fn contexts_are_the_simplest_of_each_kind() {
     let mut tests = String::from("cases:\n");
     for number in 0..20 {
         let context = if number < 15 {
-            format!("{{ from: {{ __entity: {{ type: User, id: 'u{number}' }} }} }}")
+            let id = "u".repeat(20 - number);
+            format!("{{ from: {{ __entity: {{ type: User, id: {id} }} }} }}")
         } else {
             "{}".to_owned()
         };
@@ -696,14 +697,7 @@ fn contexts_are_the_simplest_of_each_kind() {
         .unwrap();
     }
     let built = Built::policies(OWNER);
-    let files = Files::new([("a.test.yaml".to_owned(), tests.into_bytes())]);
-    let read = crate::testing::read(&files, None);
-    assert!(read.faults.is_empty(), "{:?}", read.faults);
-    let cases: Vec<_> = read
-        .suites
-        .into_iter()
-        .flat_map(|suite| suite.cases)
-        .collect();
+    let cases = cases(&tests);
     let action = &cases[0].question.action;
     let found = super::contexts::of_action(built.world(), built.world(), action, &cases, "");
     let told: Vec<&str> = found
@@ -718,4 +712,105 @@ fn contexts_are_the_simplest_of_each_kind() {
         "{told:?}"
     );
     assert_eq!((found.left_out, found.adapted), (15 + 1 - told.len(), 0));
+}
+
+/// One thing differs, which a decision reads in one way only.
+#[test]
+fn whatever_a_decision_reads_is_followed() {
+    let entities = |open: bool, nested: bool, level: i64| {
+        let parents = if nested {
+            r#"{"type": "Group", "id": "1"}"#
+        } else {
+            ""
+        };
+        format!(
+            r#"[{{"uid": {{"type": "Group", "id": "0"}}, "attrs": {{"open": true}}, "parents": [{parents}]}},
+            {{"uid": {{"type": "Group", "id": "1"}}, "attrs": {{"open": true}}, "parents": []}},
+            {{"uid": {{"type": "Group", "id": "far"}}, "attrs": {{"open": {open}}}, "parents": []}},
+            {{"uid": {{"type": "User", "id": "boss"}}, "attrs": {{"level": {level}}}, "parents": []}},
+            {{"uid": {{"type": "User", "id": "0"}}, "attrs": {{"level": 1, "boss": {{"type": "User", "id": "boss"}}}},
+              "parents": [{{"type": "Group", "id": "0"}}]}},
+            {{"uid": {{"type": "Doc", "id": "0"}}, "attrs": {{"owner": {{"type": "User", "id": "boss"}}, "secret": false}},
+              "parents": []}}]"#
+        )
+    };
+    let grouped = SCHEMA.replace(
+        "action read, write",
+        "action write appliesTo { principal: User, resource: Doc };\naction read in [all]",
+    );
+    let build = |policy: &str, schema: &str, entities: &str| {
+        Built::new(&[
+            ("manifest.toml", "validate = \"off\""),
+            ("s.cedarschema", schema),
+            ("p.cedar", policy),
+            ("entities/e.json", entities),
+        ])
+    };
+    let plain = entities(false, false, 1);
+    let cases = [
+        // The groups of the action, by the scope.
+        (
+            r#"permit (principal, action in Action::"all", resource);"#,
+            &*grouped,
+            plain.clone(),
+        ),
+        // An entity that the condition names, and nothing else does.
+        (
+            r#"permit (principal, action, resource) when { Group::"far".open };"#,
+            SCHEMA,
+            entities(true, false, 1),
+        ),
+        // A parent of a parent.
+        (
+            r#"permit (principal in Group::"1", action, resource);"#,
+            SCHEMA,
+            entities(false, true, 1),
+        ),
+        // An attribute of an attribute.
+        (
+            "permit (principal, action, resource) when { principal has boss && principal.boss.level > 4 };",
+            SCHEMA,
+            entities(false, false, 9),
+        ),
+    ];
+    for (policy, schema, changed) in cases {
+        let (before, after) = (
+            build(policy, SCHEMA, &plain),
+            build(policy, schema, &changed),
+        );
+        let options = Options {
+            examples: 1000,
+            ..options()
+        };
+        let found = super::diff(before.world(), after.world(), &[], &options);
+        let expected = plainly(&before, &after);
+        assert!(!expected.is_empty(), "{policy}");
+        assert_eq!(examples(&found.triples), expected, "{policy}");
+    }
+}
+
+fn cases(tests: &str) -> Vec<crate::testing::Case> {
+    let files = Files::new([("a.test.yaml".to_owned(), tests.as_bytes().to_vec())]);
+    let read = crate::testing::read(&files, None);
+    assert!(read.faults.is_empty(), "{:?}", read.faults);
+    let suites = read.suites.into_iter();
+    suites.flat_map(|suite| suite.cases).collect()
+}
+
+/// A triple that two policies allow now, each in another context, is one that is
+/// gained.
+#[test]
+fn a_triple_of_two_groups_counts_once() {
+    let tests = "cases:\n  - { name: a, principal: 'User::\"0\"', action: 'Action::\"read\"', \
+                 resource: 'Doc::\"0\"', context: { from: { __entity: { type: User, id: '1' } } }, decision: deny }";
+    let only = r#"(principal == User::"0", action == Action::"read", resource == Doc::"0")"#;
+    let before = Built::policies(OWNER.replace("read", "write").as_str());
+    let after = Built::policies(&format!(
+        "{}\npermit {only} when {{ context has from }};\npermit {only} unless {{ context has from }};",
+        OWNER.replace("read", "write")
+    ));
+    let found = super::diff(before.world(), after.world(), &cases(tests), &options());
+    let flips = &found.triples.flips;
+    assert_eq!((flips.gained, flips.lost, flips.sorted().len()), (1, 0, 2));
+    assert_eq!(found.triples.decided, 1);
 }

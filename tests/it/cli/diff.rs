@@ -440,7 +440,7 @@ async fn a_running_server_and_a_directory() {
     assert!(
         misfit.starts_with("exit 4")
             && misfit.contains(&format!(
-                "what `{url}` serves does not compile with the schema"
+                "what `{url}/` serves does not compile with the schema"
             ))
             && misfit.contains("of `other`, which are taken for its own"),
         "{misfit}"

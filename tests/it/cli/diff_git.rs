@@ -150,6 +150,9 @@ fn a_file_past_the_limit() {
         "deodar.toml",
         "[policies]\npath = \"policies\"\nfile_bytes_max = \"1KiB\"\n",
     );
+    place.write("policies/long.cedar", &"// A comment.\n".repeat(100));
+    git(&place, &["add", "."]);
+    git(&place, &["commit", "-qm", "three"]);
     let shown = run(&place, &["released", "HEAD", "--config", "deodar.toml"]);
     assert!(
         shown.starts_with("exit 1")
