@@ -196,6 +196,11 @@ impl<E: Ord> Groups<E> {
             Direction::Gained => self.gained += 1,
             Direction::Lost => self.lost += 1,
         }
+        self.add_again(key, example);
+    }
+
+    /// Takes what is counted already, for another group.
+    pub fn add_again(&mut self, key: &Key, example: E) {
         let group = Group {
             count: 1,
             examples: vec![example],

@@ -27,6 +27,7 @@ use crate::analysis::replay::tally::Tally;
 use crate::analysis::world::World;
 use crate::cli::audit::source::moment;
 use crate::cli::failure::Message;
+use crate::cli::markdown::bounded;
 use crate::config::Config;
 use crate::directory::time::Time;
 use crate::engine::value::Extension;
@@ -80,7 +81,7 @@ pub struct DiffArgs {
     /// The time for contexts that no test case has; by default now
     #[arg(long, value_name = "TIME", value_parser = datetime)]
     now: Option<String>,
-    /// So many triples are decided at the most
+    /// So many decisions about triples are made of each side at the most
     #[arg(long, value_name = "NUMBER", default_value_t = 500_000)]
     triples_max: u64,
     /// So many examples of each group
@@ -159,6 +160,18 @@ impl Told {
         )
     }
 
+    /// Whether everything was decided that was to be.
+    fn is_whole(&self) -> bool {
+        let (cases, triples) = (&self.diff.cases, &self.diff.triples);
+        let audit = self.audit.as_ref();
+        cases.left_out.is_empty()
+            && triples.decided == triples.touched
+            && triples.failed == 0
+            && triples.not_asked.is_empty()
+            && !audit.is_some_and(|tally| tally.is_faulty() || !tally.left_out.is_empty())
+            && !self.symbolic.is_in_doubt()
+    }
+
     /// Who gains and who loses, in a sentence.
     pub fn verdict(&self) -> String {
         let (gaining, losing) = (self.diff.gaining().len(), self.diff.losing().len());
@@ -170,8 +183,13 @@ impl Told {
             )
         };
         match (gaining, losing) {
-            (0, 0) if self.diff.is_empty() && self.flips() == (0, 0) => {
+            (0, 0) if self.diff.is_empty() && self.flips() == (0, 0) && self.is_whole() => {
                 "nothing differs".to_owned()
+            }
+            (0, 0) if self.flips() == (0, 0) && !self.is_whole() => {
+                "nobody gains or loses access, but not everything was decided: see what was cut or \
+                 left out"
+                    .to_owned()
             }
             (0, 0) if self.flips() == (0, 0) => "nobody gains or loses access".to_owned(),
             (0, 0) => "nobody in the repository gains or loses access, but others do".to_owned(),
@@ -234,12 +252,18 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     output::stdout(&match args.format {
         replay::Format::Human => human::report(&told),
         replay::Format::Json => output::json(&json::report(&told)),
-        replay::Format::Markdown => markdown::report(&told),
+        replay::Format::Markdown => bounded(&markdown::report(&told)),
     });
     let (gained, lost) = told.flips();
     let is_found = args
         .fail_on
         .is_some_and(|fail_on| fail_on.is_found(gained, lost));
+    if args.fail_on.is_some() && !is_found && !told.is_whole() {
+        output::stderr(
+            "warning: `--fail-on` found nothing, but not everything was decided: see what was cut or \
+             left out\n",
+        );
+    }
     let is_faulty = told.audit.as_ref().is_some_and(Tally::is_faulty);
     Ok(match (is_found, is_faulty) {
         (true, _) => ExitCode::Found,
@@ -259,7 +283,15 @@ fn sides(args: &DiffArgs, config: &Config) -> Result<(Side, Side), Failure> {
         let files = other.map(|side| &side.repository.files);
         let opened = origin.open(config, files);
         if let Err(Failure::Invalid(_)) = opened {
-            output::stderr(&format!("`{}` does not compile:\n\n", origin.name()));
+            let name = origin.name();
+            output::stderr(&match (origin, other) {
+                (Origin::Server(_), Some(other)) => format!(
+                    "what `{name}` serves does not compile with the schema, manifest, entities and \
+                     links of `{}`, which are taken for its own:\n\n",
+                    other.name
+                ),
+                _ => format!("`{name}` does not compile:\n\n"),
+            });
         }
         opened
     };

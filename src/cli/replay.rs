@@ -21,6 +21,7 @@ use super::diff::side::Origin;
 use super::diff::side::Side;
 use super::directory::progress::Progress;
 use super::failure::Message;
+use super::markdown::bounded;
 use super::output;
 use crate::analysis::replay;
 use crate::analysis::replay::Baseline;
@@ -109,7 +110,14 @@ pub struct Told<'a> {
 pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     let config = args.file.resolve()?.config;
     let origin = match &args.policies {
-        Some(policies) => Origin::new(policies)?,
+        Some(policies) => match Origin::new(policies)? {
+            Origin::Server(address) => {
+                let message = format!("`{address}` is a server, which does not tell its schema");
+                let hint = "give the directory or the revision that it serves";
+                return Err(Failure::Usage(Message::new(message, hint)));
+            }
+            origin => origin,
+        },
         None => Origin::work_tree(&config),
     };
     let side = origin.open(&config, None)?;
@@ -131,7 +139,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     output::stdout(&match args.format {
         Format::Human => text::report(&told),
         Format::Json => output::json(&json::report(&told)),
-        Format::Markdown => markdown::report(&told),
+        Format::Markdown => bounded(&markdown::report(&told)),
     });
     let found = args
         .fail_on

@@ -227,6 +227,17 @@ impl Scope {
         }
     }
 
+    /// The entities that the demands on principal and resource name.
+    pub fn named(&self) -> impl Iterator<Item = &Arc<EntityUID>> {
+        let constraints = [&self.principal, &self.resource].into_iter();
+        constraints.filter_map(|constraint| match constraint {
+            Constraint::Eq(target) | Constraint::In(target) | Constraint::IsIn(_, target) => {
+                Some(&target.uid)
+            }
+            Constraint::Any | Constraint::Is(_) => None,
+        })
+    }
+
     /// Whether the scope matches, exactly as Cedar's own evaluation of it would.
     pub fn holds(&self, parties: &Parties<'_>) -> bool {
         self.resource.holds(&parties.resource)

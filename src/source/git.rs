@@ -1,7 +1,10 @@
 //! Reading a policy repository of a revision that git has, whole.
 //!
-//! The `git` program does it, without a shell, with the environment of this
-//! process. Nothing is checked out: the files come as they are in the revision.
+//! The `git` program does it, without a shell. Nothing is checked out: the files come
+//! as they are in the revision.
+//!
+//! The repository is the one that the directory is in. Hooks run with a `GIT_DIR` that
+//! holds for their own directory only, so it counts where no other is found.
 
 use std::io;
 use std::io::BufRead as _;
@@ -25,6 +28,8 @@ use crate::engine::files::Role;
 
 /// Bytes of a listing that are taken, of files or names of branches.
 const LISTING_BYTES_MAX: u64 = 64 << 20;
+/// What hooks have in their environment about where their repository is.
+const OF_HOOKS: [&str; 3] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_PREFIX"];
 /// Bytes of what git says of an error.
 const SAID_BYTES_MAX: u64 = 4096;
 
@@ -55,6 +60,8 @@ pub enum GitError {
         revision: String,
         /// A branch or tag that may have been meant.
         closest: Option<String>,
+        /// Nothing was committed yet.
+        is_without_commits: bool,
     },
     /// The revision is there, the directory in it is not.
     #[error("the revision `{revision}` has no directory `{path}`")]
@@ -89,6 +96,10 @@ impl GitError {
                 closest: Some(closest),
                 ..
             } => format!("did you mean `{closest}`?"),
+            Self::NoRevision {
+                is_without_commits: true,
+                ..
+            } => "the repository has no commits yet: make one with `git commit`".into(),
             Self::NoRevision { .. } => {
                 "see `git log --oneline`; what others pushed comes with `git fetch`, and a shallow \
                  clone has only its last commits"
@@ -106,10 +117,14 @@ impl GitError {
 /// Where a directory is in its repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The top of the work tree.
-    pub top: PathBuf,
-    /// The directory from there, with `/` between its parts; empty for the top.
+    /// A directory of the repository, or the repository itself if it is a bare one.
+    pub directory: PathBuf,
+    /// The directory from the top of the work tree, with `/` between its parts; empty
+    /// for the top.
     pub path: String,
+    /// The repository is not the one around the directory, but the one that the
+    /// environment names.
+    is_of_environment: bool,
 }
 
 /// Where a directory is in its repository.
@@ -117,26 +132,29 @@ pub struct Place {
 /// # Errors
 /// When it is in none, or there is no git.
 pub fn place(directory: &Path) -> Result<Place, GitError> {
-    let shown = output(
-        directory,
-        &["rev-parse", "--show-toplevel", "--show-prefix"],
-    )
-    .map_err(|error| match error {
-        GitError::Failed { said, .. } if said.contains("not a git repository") => {
-            GitError::NoRepository(directory.to_owned())
-        }
-        error => error,
-    })?;
-    let shown = String::from_utf8_lossy(&shown);
-    let mut lines = shown.lines();
-    Ok(Place {
-        top: PathBuf::from(lines.next().unwrap_or_default()),
-        path: lines
-            .next()
-            .unwrap_or_default()
-            .trim_matches('/')
-            .to_owned(),
-    })
+    let place = |is_of_environment| {
+        let mut place = Place {
+            directory: directory.to_owned(),
+            path: String::new(),
+            is_of_environment,
+        };
+        // In a bare repository there is none, and nothing is said.
+        let shown = place.output(&["rev-parse", "--git-dir", "--show-prefix"]);
+        let shown = shown.map_err(|error| match error {
+            GitError::Failed { said, .. } if said.contains("not a git repository") => {
+                GitError::NoRepository(directory.to_owned())
+            }
+            error => error,
+        })?;
+        let shown = String::from_utf8_lossy(&shown);
+        let path = shown.lines().nth(1).unwrap_or_default();
+        path.trim_matches('/').clone_into(&mut place.path);
+        Ok(place)
+    };
+    match place(false) {
+        Err(GitError::NoRepository(_)) => place(true),
+        found => found,
+    }
 }
 
 /// Reads every file that has a [`Role`] below a directory of a revision. Names
@@ -146,23 +164,21 @@ pub fn place(directory: &Path) -> Result<Place, GitError> {
 /// # Errors
 /// When there is no such revision or directory, git fails, or a limit is exceeded.
 pub fn read(place: &Place, revision: &str, limits: &Limits) -> Result<Revision, GitError> {
-    let commit = commit(&place.top, revision)?;
+    let commit = commit(place, revision)?;
     let no_path = || GitError::NoPath {
         revision: revision.to_owned(),
         path: place.path.clone(),
     };
     // Behind the colon nothing but a path is read.
     let tree = format!("{commit}:{}", place.path);
-    let listing =
-        output(&place.top, &["ls-tree", "-r", "-z", "--full-tree", &tree]).map_err(|error| {
-            match error {
-                GitError::Failed { .. } => no_path(),
-                error => error,
-            }
-        })?;
+    let listing = place.output(&["ls-tree", "-r", "-z", "--full-tree", &tree]);
+    let listing = listing.map_err(|error| match error {
+        GitError::Failed { .. } => no_path(),
+        error => error,
+    })?;
     let mut left_out = Vec::new();
     let entries = entries(&listing, limits, &mut left_out)?;
-    let files = contents(&place.top, &entries, limits)?;
+    let files = contents(place, &entries, limits)?;
     Ok(Revision {
         commit,
         files: Files::new(files),
@@ -171,10 +187,13 @@ pub fn read(place: &Place, revision: &str, limits: &Limits) -> Result<Revision, 
 }
 
 /// The commit that a revision names.
-fn commit(top: &Path, revision: &str) -> Result<String, GitError> {
+fn commit(place: &Place, revision: &str) -> Result<String, GitError> {
     let unknown = || GitError::NoRevision {
         revision: revision.to_owned(),
-        closest: closest(top, revision),
+        closest: closest(place, revision),
+        is_without_commits: place
+            .output(&["rev-list", "--all", "--max-count=1"])
+            .is_ok_and(|commits| commits.is_empty()),
     };
     // No name of git begins so, and no option shall be made of it.
     if revision.is_empty() || revision.starts_with('-') {
@@ -188,7 +207,7 @@ fn commit(top: &Path, revision: &str) -> Result<String, GitError> {
         "--end-of-options",
         &wanted,
     ];
-    match output(top, &arguments) {
+    match place.output(&arguments) {
         Ok(found) => Ok(String::from_utf8_lossy(&found).trim().to_owned()),
         Err(GitError::Failed { .. }) => Err(unknown()),
         Err(error) => Err(error),
@@ -196,9 +215,9 @@ fn commit(top: &Path, revision: &str) -> Result<String, GitError> {
 }
 
 /// A branch or tag that may have been meant.
-fn closest(top: &Path, revision: &str) -> Option<String> {
+fn closest(place: &Place, revision: &str) -> Option<String> {
     let arguments = ["for-each-ref", "--format=%(refname:short)", "--count=2000"];
-    let names = output(top, &arguments).ok()?;
+    let names = place.output(&arguments).ok()?;
     let names = String::from_utf8_lossy(&names);
     crate::config::closest::closest(revision, names.lines()).map(str::to_owned)
 }
@@ -221,20 +240,23 @@ fn entries(
         .filter(|entry| !entry.is_empty())
     {
         let Ok(text) = std::str::from_utf8(entry) else {
-            let name = String::from_utf8_lossy(entry);
-            let path = PathBuf::from(name.split('\t').nth(1).unwrap_or_default());
+            let entry = String::from_utf8_lossy(entry);
+            let name = entry.split('\t').nth(1).unwrap_or_default();
+            if is_hidden(name) || Role::of(name).is_none() {
+                continue;
+            }
+            let path = PathBuf::from(name);
             return Err(GitError::TooMuch(SourceError::Name { path }));
         };
         let Some((head, name)) = text.split_once('\t') else {
             continue;
         };
-        let is_hidden = name.split('/').any(|part| part.starts_with('.'));
         let mut head = head.split(' ');
         let (Some(mode), Some(_), Some(object)) = (head.next(), head.next(), head.next()) else {
             continue;
         };
         match mode {
-            _ if is_hidden => continue,
+            _ if is_hidden(name) => continue,
             "120000" => {
                 left_out.push(format!("the symbolic link `{name}` is not followed"));
                 continue;
@@ -264,13 +286,18 @@ fn entries(
     Ok(entries)
 }
 
+fn is_hidden(name: &str) -> bool {
+    name.split('/').any(|part| part.starts_with('.'))
+}
+
 /// The contents of the files, asked for one after the other.
 fn contents(
-    top: &Path,
+    place: &Place,
     entries: &[Entry],
     limits: &Limits,
 ) -> Result<Vec<(String, Vec<u8>)>, GitError> {
-    let mut child = git(top, &["cat-file", "--batch"])
+    let mut child = place
+        .git(&["cat-file", "--batch"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -335,18 +362,29 @@ fn asked(
     Ok(files)
 }
 
-fn git(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(directory).args(arguments);
-    // What it says is looked into.
-    command.env("LC_ALL", "C").stdin(Stdio::null());
-    command
+impl Place {
+    fn git(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.directory).args(arguments);
+        if !self.is_of_environment {
+            for name in OF_HOOKS {
+                command.env_remove(name);
+            }
+        }
+        // What it says is looked into.
+        command.env("LC_ALL", "C").stdin(Stdio::null());
+        command
+    }
+
+    /// What git writes to standard output.
+    fn output(&self, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+        let what = arguments.first().copied().unwrap_or_default();
+        output(what, &mut self.git(arguments))
+    }
 }
 
-/// What git writes to standard output.
-fn output(directory: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
-    let what = arguments.first().copied().unwrap_or_default();
-    let mut child = git(directory, arguments)
+fn output(what: &str, command: &mut Command) -> Result<Vec<u8>, GitError> {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -1,6 +1,9 @@
 //! In which circumstances all entities are asked about: those that test cases have
-//! for the action, else the least that the schema takes.
+//! for the action, else the least that the schema takes. A context that fits one side
+//! only is fitted to the other.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::EntityUID;
@@ -16,7 +19,7 @@ use crate::engine::query::Context;
 use crate::testing::Case;
 
 /// Contexts of an action; more would multiply what is decided.
-const CONTEXTS_MAX: usize = 8;
+pub const CONTEXTS_MAX: usize = 8;
 
 /// These are the contexts of test cases, and ours: no further limits.
 const LIMITS: JsonLimits = JsonLimits {
@@ -36,13 +39,23 @@ pub struct Circumstances {
     pub after: Arc<Context>,
 }
 
+impl Circumstances {
+    /// The fewer values, and the shorter they are, the simpler.
+    fn size(&self) -> (usize, usize, &str) {
+        let values = self.before.len().max(self.after.len());
+        (values, self.told.len(), &self.told)
+    }
+}
+
 /// The contexts of one action.
 #[derive(Debug, Clone, Default)]
 pub struct Contexts {
-    /// In order of the test cases.
+    /// From the simplest on.
     pub all: Vec<Circumstances>,
     /// None of them is from a test case.
     pub is_made_up: bool,
+    /// Contexts that fit one side only: the other is asked with what it takes of them.
+    pub adapted: usize,
     /// Further contexts of test cases, not asked about.
     pub left_out: usize,
 }
@@ -55,15 +68,10 @@ pub fn of_action(
     cases: &[Case],
     now: &str,
 ) -> Contexts {
-    let both = |json: &Json| {
-        Some(Circumstances {
-            told: json.to_string(),
-            before: Arc::new(read(before, action, json)?),
-            after: Arc::new(read(after, action, json)?),
-        })
-    };
     let mut contexts = Contexts::default();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    // Contexts with the same members are alike.
+    let mut alike: BTreeMap<(usize, String), Vec<Circumstances>> = BTreeMap::new();
     let about = cases.iter().filter(|case| *case.question.action == *action);
     for case in about {
         let mut json = Json::clone(&case.question.context);
@@ -78,30 +86,114 @@ pub fn of_action(
         if !seen.insert(json.to_string()) {
             continue;
         }
-        match both(&json) {
-            Some(_) if contexts.all.len() >= CONTEXTS_MAX => contexts.left_out += 1,
-            Some(context) => contexts.all.push(context),
-            // It fits one side only: the other would refuse the question.
-            None => contexts.left_out += 1,
+        let read = [before, after].map(|world| fitted(world, action, &json, now));
+        if let [Some((before, was_adapted)), Some((after, is_adapted))] = read {
+            contexts.adapted += usize::from(was_adapted || is_adapted);
+            alike.entry(shape(&json)).or_default().push(Circumstances {
+                told: json.to_string(),
+                before: Arc::new(before),
+                after: Arc::new(after),
+            });
+        } else {
+            contexts.left_out += 1;
         }
     }
-    let empty = both(&Json::Object(Map::new()));
-    if let Some(empty) = empty
-        && contexts.all.len() < CONTEXTS_MAX
-        && !contexts.all.iter().any(|there| there.before.is_empty())
+    let of_tests = alike.values().map(Vec::len).sum::<usize>();
+    let is_empty = |context: &Circumstances| context.before.is_empty() && context.after.is_empty();
+    if !alike.values().flatten().any(is_empty)
+        && let [Some(before), Some(after)] =
+            [before, after].map(|world| read(world, action, &Json::Object(Map::new())))
     {
-        contexts.all.push(empty);
+        contexts.all.push(Circumstances {
+            told: "{}".to_owned(),
+            before: Arc::new(before),
+            after: Arc::new(after),
+        });
     }
+    // One of each kind, then a second one of each.
+    let longest = alike.values().map(Vec::len).max().unwrap_or(0);
+    let in_turns = (0..longest)
+        .flat_map(|round| alike.values().filter_map(move |some| some.get(round)))
+        .take(CONTEXTS_MAX - contexts.all.len());
+    let chosen: Vec<Circumstances> = in_turns.cloned().collect();
+    contexts.left_out += of_tests - chosen.len();
+    contexts.all.extend(chosen);
+    contexts.all.sort_by(|a, b| a.size().cmp(&b.size()));
     if contexts.all.is_empty() {
         contexts.is_made_up = true;
-        let declared = [after, before].into_iter().find_map(|world| {
-            let schema = world.snapshot.schema()?;
-            Some(&schema.action(action)?.context)
-        });
-        let least = declared.map(|declared| least(declared, now));
-        contexts.all.extend(least.as_ref().and_then(both));
+        contexts.all.extend(made_up(before, after, action, now));
     }
     contexts
+}
+
+/// Each side in the least context that it takes.
+fn made_up(
+    before: World<'_>,
+    after: World<'_>,
+    action: &EntityUID,
+    now: &str,
+) -> Option<Circumstances> {
+    let own = |world: World<'_>| {
+        let declared = &world.snapshot.schema()?.action(action)?.context;
+        Some(least(declared, now))
+    };
+    let (old, new) = (own(before), own(after));
+    // A side that does not know the action is asked as the other.
+    let told = new.clone().or_else(|| old.clone())?;
+    let of = |world, own: Option<Json>| read(world, action, own.as_ref().unwrap_or(&told));
+    let (old, new) = (of(before, old)?, of(after, new)?);
+    Some(Circumstances {
+        told: told.to_string(),
+        before: Arc::new(old),
+        after: Arc::new(new),
+    })
+}
+
+/// The members of a context, switches with how they stand; how many first.
+fn shape(json: &Json) -> (usize, String) {
+    let Json::Object(fields) = json else {
+        return (0, String::new());
+    };
+    let mut names: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| match value {
+            Json::Bool(value) => format!("{name}={value}"),
+            _ => name.clone(),
+        })
+        .collect();
+    names.sort_unstable();
+    (names.len(), names.join("\n"))
+}
+
+/// As this side reads it, and whether it had to be fitted: what the side does not
+/// know is left out, and the least of what it demands is added.
+fn fitted(world: World<'_>, action: &EntityUID, json: &Json, now: &str) -> Option<(Context, bool)> {
+    if let Some(context) = read(world, action, json) {
+        return Some((context, false));
+    }
+    let declared = &world.snapshot.schema()?.action(action)?.context;
+    let context = read(world, action, &adapted(declared, json, now))?;
+    Some((context, true))
+}
+
+fn adapted(declared: &Type, json: &Json, now: &str) -> Json {
+    let (Type::Record { attrs, .. }, Json::Object(fields)) = (declared, json) else {
+        return json.clone();
+    };
+    let mut kept = Map::new();
+    for (name, attribute) in attrs.iter() {
+        match fields.get(name.as_str()) {
+            Some(value) => {
+                let value = adapted(&attribute.attr_type, value, now);
+                kept.insert(name.to_string(), value);
+            }
+            None if attribute.is_required => {
+                kept.insert(name.to_string(), least(&attribute.attr_type, now));
+            }
+            None => {}
+        }
+    }
+    Json::Object(kept)
 }
 
 fn takes_now(world: World<'_>, action: &EntityUID) -> bool {

@@ -25,6 +25,7 @@ const SCHEMA: &str = r"
 entity Group in [Group] { open: Bool };
 entity User in [Group] { level: Long, boss?: User };
 entity Doc in [Group] { owner: User, secret: Bool };
+action all;
 action read, write appliesTo { principal: User, resource: Doc, context: { from?: User } };
 action admin appliesTo { principal: [User, Group], resource: [Doc, Group] };
 ";
@@ -319,7 +320,10 @@ fn who_gains_and_loses_is_told_by_the_policy() {
 }
 
 /// Conditions that read much of what there is.
-const CONDITIONS: [&str; 8] = [
+const CONDITIONS: [&str; 11] = [
+    "action in Action::\"all\"",
+    "Action::\"read\" in Action::\"all\"",
+    "resource has owner && resource.owner has boss && resource.owner.boss == principal",
     "resource has owner && resource.owner == principal",
     "principal is User && principal.level > 3",
     "principal has boss && principal.boss.level > 4",
@@ -366,7 +370,40 @@ fn entities() -> impl Strategy<Value = Entities> {
     )
 }
 
-fn build(policies: &BTreeMap<usize, Drawn>, entities: &Entities, manifest: &str) -> Built {
+/// What else a side may have.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    /// `errors = "cedar"`.
+    errors: bool,
+    /// The action `read` is in the group `all`.
+    is_grouped: bool,
+    /// The action `admin` applies to users only.
+    is_narrow: bool,
+    /// The resource that a link names, if there is one.
+    linked: Option<usize>,
+    /// What the template of the link asks for.
+    template: usize,
+}
+
+fn rest() -> impl Strategy<Value = Rest> {
+    let rare = || prop::bool::weighted(0.2);
+    (
+        rare(),
+        rare(),
+        rare(),
+        prop::option::of(0..3_usize),
+        0..3_usize,
+    )
+        .prop_map(|(errors, is_grouped, is_narrow, linked, template)| Rest {
+            errors,
+            is_grouped,
+            is_narrow,
+            linked,
+            template,
+        })
+}
+
+fn build(policies: &BTreeMap<usize, Drawn>, entities: &Entities, rest: Rest) -> Built {
     let mut text = String::new();
     for (id, drawn) in policies {
         let effect = if drawn.permits { "permit" } else { "forbid" };
@@ -387,12 +424,44 @@ fn build(policies: &BTreeMap<usize, Drawn>, entities: &Entities, manifest: &str)
     }
     // One that nothing fits, for there has to be one.
     text.push_str("@id(\"never\") permit (principal == User::\"none\", action, resource);");
+    let condition = CONDITIONS[rest.template];
+    writeln!(
+        text,
+        "@id(\"t\") permit (principal == ?principal, action, resource in ?resource) when {{ {condition} }};"
+    )
+    .unwrap();
+    let links: Vec<_> = rest
+        .linked
+        .map(|resource| {
+            let resource = ["Group::\"0\"", "Group::\"1\"", "Doc::\"0\""][resource];
+            serde_json::json!({"template_id": "t", "link_id": "l",
+                "args": {"?principal": "User::\"0\"", "?resource": resource}})
+        })
+        .into_iter()
+        .collect();
+    let mut schema = SCHEMA.to_owned();
+    if rest.is_grouped {
+        schema = schema.replace(
+            "action read, write",
+            "action write appliesTo { principal: User, resource: Doc, context: { from?: User } };\n\
+             action read in [all]",
+        );
+    }
+    if rest.is_narrow {
+        schema = schema.replace("principal: [User, Group]", "principal: User");
+    }
+    let manifest = if rest.errors {
+        "errors = \"cedar\""
+    } else {
+        ""
+    };
     let entities = world(&entities.0, &entities.1, &entities.2);
     Built::new(&[
         ("manifest.toml", &format!("validate = \"off\"\n{manifest}")),
-        ("s.cedarschema", SCHEMA),
+        ("s.cedarschema", &schema),
         ("p.cedar", &text),
         ("entities/e.json", &entities),
+        ("links/l.json", &serde_json::to_string(&links).unwrap()),
     ])
 }
 
@@ -452,7 +521,7 @@ fn examples(diff: &triples::TriplesDiff) -> BTreeMap<(Direction, String, String,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     /// Only what a change can alter is decided, and nothing is missed.
     #[test]
@@ -461,7 +530,8 @@ proptest! {
         changes in prop::collection::btree_map(0..5_usize, prop::option::of(policy()), 0..2),
         entities_before in entities(),
         entities_after in prop::option::of(entities()),
-        errors in any::<bool>(),
+        rest_before in rest(),
+        rest_after in prop::option::of(rest()),
     ) {
         let mut new = old.clone();
         for (id, change) in changes {
@@ -471,8 +541,9 @@ proptest! {
             }
         }
         let after = entities_after.as_ref().unwrap_or(&entities_before);
-        let manifest = if errors { "errors = \"cedar\"" } else { "" };
-        let (before, after) = (build(&old, &entities_before, ""), build(&new, after, manifest));
+        let rest_after = rest_after.unwrap_or(rest_before);
+        let before = build(&old, &entities_before, rest_before);
+        let after = build(&new, after, rest_after);
         let options = Options { examples: 1000, ..options() };
         let forth = super::diff(before.world(), after.world(), &[], &options);
         prop_assert_eq!(examples(&forth.triples), plainly(&before, &after));
@@ -505,7 +576,14 @@ proptest! {
 #[test]
 fn too_many_triples_are_cut_and_told() {
     let entities = (vec![3; 40], vec![(0, false); 40], Vec::new());
-    let before = build(&BTreeMap::new(), &entities, "");
+    let plain = Rest {
+        errors: false,
+        is_grouped: false,
+        is_narrow: false,
+        linked: None,
+        template: 0,
+    };
+    let before = build(&BTreeMap::new(), &entities, plain);
     let all = Drawn {
         permits: true,
         principal: 0,
@@ -513,7 +591,11 @@ fn too_many_triples_are_cut_and_told() {
         resource: 0,
         condition: 4,
     };
-    let open = build(&BTreeMap::from([(0, all)]), &entities, "errors = \"cedar\"");
+    let other = Rest {
+        errors: true,
+        ..plain
+    };
+    let open = build(&BTreeMap::from([(0, all)]), &entities, other);
     let options = Options {
         triples_max: 100,
         ..options()
@@ -522,4 +604,213 @@ fn too_many_triples_are_cut_and_told() {
     assert_eq!(diff.triples.decided, 100);
     assert!(diff.triples.touched > 3000, "{}", diff.triples.touched);
     assert_eq!(diff.triples.all, diff.triples.touched);
+}
+
+/// Without a schema actions are entities, which may come into a group.
+#[test]
+fn an_action_that_comes_into_a_group() {
+    let policy = r#"permit (principal, action in Action::"all", resource);"#;
+    let build = |parents: &str| {
+        let entities = format!(
+            r#"[{{"uid": {{"type": "User", "id": "u"}}, "attrs": {{}}, "parents": []}},
+            {{"uid": {{"type": "Action", "id": "all"}}, "attrs": {{}}, "parents": []}},
+            {{"uid": {{"type": "Action", "id": "read"}}, "attrs": {{}}, "parents": [{parents}]}}]"#
+        );
+        Built::new(&[
+            ("manifest.toml", "validate = \"off\""),
+            ("p.cedar", policy),
+            (
+                "q.cedar",
+                r#"permit (principal == User::"none", action == Action::"read", resource);"#,
+            ),
+            ("entities/e.json", &entities),
+        ])
+    };
+    let before = build("");
+    let after = build(r#"{"type": "Action", "id": "all"}"#);
+    let found = diff(&before, &after);
+    assert_eq!(found.gaining(), BTreeSet::from(["User::\"u\""]));
+    let back = diff(&after, &before);
+    assert_eq!(back.losing(), BTreeSet::from(["User::\"u\""]));
+}
+
+/// What exists without being stored is asked about where anything names it.
+#[test]
+fn who_is_known_without_being_stored_can_gain() {
+    let schema = format!(
+        "{SCHEMA}\nentity Robot;\naction wipe appliesTo {{ principal: Robot, resource: Doc }};"
+    );
+    let none = r#"permit (principal == User::"none", action, resource);"#;
+    let build = |policy: &str, links: &str| {
+        let text = format!(
+            "{none}\n{policy}\n@id(\"t\") permit (principal == ?principal, action, resource);"
+        );
+        Built::new(&[
+            ("manifest.toml", "implicit_types = [\"Robot\"]"),
+            ("s.cedarschema", &schema),
+            ("p.cedar", &text),
+            ("entities/e.json", &world(&[3], &[(0, false)], &[])),
+            ("links/l.json", links),
+        ])
+    };
+    let before = build("", "[]");
+    let link = r#"[{"template_id": "t", "link_id": "l", "args": {"?principal": "Robot::\"r\""}}]"#;
+    let policies = [
+        (
+            r#"permit (principal == Robot::"r", action, resource);"#,
+            "[]",
+        ),
+        (
+            r#"permit (principal, action, resource) when { principal == Robot::"r" };"#,
+            "[]",
+        ),
+        ("", link),
+    ];
+    for (policy, links) in policies {
+        let found = diff(&before, &build(policy, links));
+        assert_eq!(
+            found.gaining(),
+            BTreeSet::from(["Robot::\"r\""]),
+            "{policy}"
+        );
+        let is_told = |note: &String| note.contains("implicit types") && note.ends_with("Robot");
+        assert!(found.triples.notes.iter().any(is_told));
+    }
+}
+
+/// An action is asked about in few contexts: those that are least alike.
+#[test]
+fn contexts_are_the_simplest_of_each_kind() {
+    let mut tests = String::from("cases:\n");
+    for number in 0..20 {
+        let context = if number < 15 {
+            let id = "u".repeat(20 - number);
+            format!("{{ from: {{ __entity: {{ type: User, id: {id} }} }} }}")
+        } else {
+            "{}".to_owned()
+        };
+        writeln!(
+            tests,
+            "  - {{ name: n{number}, principal: 'User::\"0\"', action: 'Action::\"read\"', \
+             resource: 'Doc::\"0\"', context: {context}, decision: deny }}"
+        )
+        .unwrap();
+    }
+    let built = Built::policies(OWNER);
+    let cases = cases(&tests);
+    let action = &cases[0].question.action;
+    let found = super::contexts::of_action(built.world(), built.world(), action, &cases, "");
+    let told: Vec<&str> = found
+        .all
+        .iter()
+        .map(|context| context.told.as_str())
+        .collect();
+    assert_eq!(told.len(), super::contexts::CONTEXTS_MAX, "{told:?}");
+    assert_eq!(told[0], "{}");
+    assert!(
+        told.windows(2).all(|pair| pair[0].len() <= pair[1].len()),
+        "{told:?}"
+    );
+    assert_eq!((found.left_out, found.adapted), (15 + 1 - told.len(), 0));
+}
+
+/// One thing differs, which a decision reads in one way only.
+#[test]
+fn whatever_a_decision_reads_is_followed() {
+    let entities = |open: bool, nested: bool, level: i64| {
+        let parents = if nested {
+            r#"{"type": "Group", "id": "1"}"#
+        } else {
+            ""
+        };
+        format!(
+            r#"[{{"uid": {{"type": "Group", "id": "0"}}, "attrs": {{"open": true}}, "parents": [{parents}]}},
+            {{"uid": {{"type": "Group", "id": "1"}}, "attrs": {{"open": true}}, "parents": []}},
+            {{"uid": {{"type": "Group", "id": "far"}}, "attrs": {{"open": {open}}}, "parents": []}},
+            {{"uid": {{"type": "User", "id": "boss"}}, "attrs": {{"level": {level}}}, "parents": []}},
+            {{"uid": {{"type": "User", "id": "0"}}, "attrs": {{"level": 1, "boss": {{"type": "User", "id": "boss"}}}},
+              "parents": [{{"type": "Group", "id": "0"}}]}},
+            {{"uid": {{"type": "Doc", "id": "0"}}, "attrs": {{"owner": {{"type": "User", "id": "boss"}}, "secret": false}},
+              "parents": []}}]"#
+        )
+    };
+    let grouped = SCHEMA.replace(
+        "action read, write",
+        "action write appliesTo { principal: User, resource: Doc };\naction read in [all]",
+    );
+    let build = |policy: &str, schema: &str, entities: &str| {
+        Built::new(&[
+            ("manifest.toml", "validate = \"off\""),
+            ("s.cedarschema", schema),
+            ("p.cedar", policy),
+            ("entities/e.json", entities),
+        ])
+    };
+    let plain = entities(false, false, 1);
+    let cases = [
+        // The groups of the action, by the scope.
+        (
+            r#"permit (principal, action in Action::"all", resource);"#,
+            &*grouped,
+            plain.clone(),
+        ),
+        // An entity that the condition names, and nothing else does.
+        (
+            r#"permit (principal, action, resource) when { Group::"far".open };"#,
+            SCHEMA,
+            entities(true, false, 1),
+        ),
+        // A parent of a parent.
+        (
+            r#"permit (principal in Group::"1", action, resource);"#,
+            SCHEMA,
+            entities(false, true, 1),
+        ),
+        // An attribute of an attribute.
+        (
+            "permit (principal, action, resource) when { principal has boss && principal.boss.level > 4 };",
+            SCHEMA,
+            entities(false, false, 9),
+        ),
+    ];
+    for (policy, schema, changed) in cases {
+        let (before, after) = (
+            build(policy, SCHEMA, &plain),
+            build(policy, schema, &changed),
+        );
+        let options = Options {
+            examples: 1000,
+            ..options()
+        };
+        let found = super::diff(before.world(), after.world(), &[], &options);
+        let expected = plainly(&before, &after);
+        assert!(!expected.is_empty(), "{policy}");
+        assert_eq!(examples(&found.triples), expected, "{policy}");
+    }
+}
+
+fn cases(tests: &str) -> Vec<crate::testing::Case> {
+    let files = Files::new([("a.test.yaml".to_owned(), tests.as_bytes().to_vec())]);
+    let read = crate::testing::read(&files, None);
+    assert!(read.faults.is_empty(), "{:?}", read.faults);
+    let suites = read.suites.into_iter();
+    suites.flat_map(|suite| suite.cases).collect()
+}
+
+/// A triple that two policies allow now, each in another context, is one that is
+/// gained.
+#[test]
+fn a_triple_of_two_groups_counts_once() {
+    let tests = "cases:\n  - { name: a, principal: 'User::\"0\"', action: 'Action::\"read\"', \
+                 resource: 'Doc::\"0\"', context: { from: { __entity: { type: User, id: '1' } } }, decision: deny }";
+    let only = r#"(principal == User::"0", action == Action::"read", resource == Doc::"0")"#;
+    let before = Built::policies(OWNER.replace("read", "write").as_str());
+    let after = Built::policies(&format!(
+        "{}\npermit {only} when {{ context has from }};\npermit {only} unless {{ context has from }};",
+        OWNER.replace("read", "write")
+    ));
+    let found = super::diff(before.world(), after.world(), &cases(tests), &options());
+    let flips = &found.triples.flips;
+    assert_eq!((flips.gained, flips.lost, flips.sorted().len()), (1, 0, 2));
+    assert_eq!(found.triples.decided, 1);
 }

@@ -26,6 +26,7 @@ use crate::engine::named::Probe;
 use crate::engine::policy::Policy;
 use crate::engine::query::Context;
 use crate::engine::schema::ActionFacts;
+use crate::engine::schema::Schema;
 use crate::engine::scope::Actions;
 use crate::engine::scope::Constraint;
 use crate::engine::scope::Parties;
@@ -51,13 +52,15 @@ impl<'a> Touched<'a> {
         } else {
             leading_to(before, after, changed)
         };
+        let actions = differing_actions(before, after);
         let is_read = |world: World<'_>| {
             let mut literals = policies(world).flat_map(literals);
-            literals.any(|uid| entities.contains(&uid))
+            literals.any(|uid| entities.contains(&uid) || actions.contains(&uid))
         };
         let everything = !means_the_same(before.snapshot.manifest(), after.snapshot.manifest())
             || before.snapshot.schema().is_some() != after.snapshot.schema().is_some()
-            || (!entities.is_empty() && (is_read(before) || is_read(after)));
+            || (!(entities.is_empty() && actions.is_empty())
+                && (is_read(before) || is_read(after)));
         let mut only = Vec::new();
         let (old, new) = (meanings(before), meanings(after));
         for (world, here, there) in [(before, &old, &new), (after, &new, &old)] {
@@ -77,7 +80,10 @@ impl<'a> Touched<'a> {
 
     /// Whether every decision about an action can be altered.
     pub fn action(&self, before: World<'_>, after: World<'_>, action: &EntityUID) -> bool {
-        self.everything || differs(declared(before, action), declared(after, action))
+        self.everything
+            // Without a schema actions are entities like others.
+            || self.entities.contains(action)
+            || differs(declared(before, action), declared(after, action))
     }
 
     /// Whether a context leads to an entity that differs.
@@ -92,6 +98,15 @@ impl<'a> Touched<'a> {
 
 fn declared<'a>(world: World<'a>, action: &EntityUID) -> Option<&'a ActionFacts> {
     world.snapshot.schema()?.action(action)
+}
+
+/// The actions of which the schemas do not say the same.
+fn differing_actions(before: World<'_>, after: World<'_>) -> BTreeSet<Arc<EntityUID>> {
+    let schemas = [before, after].map(|world| world.snapshot.schema());
+    let all = schemas.into_iter().flatten().flat_map(Schema::actions);
+    all.filter(|action| differs(declared(before, &action.uid), declared(after, &action.uid)))
+        .map(|action| Arc::clone(&action.uid))
+        .collect()
 }
 
 fn differs(before: Option<&ActionFacts>, after: Option<&ActionFacts>) -> bool {
@@ -152,6 +167,23 @@ fn literals(policy: &Policy) -> Vec<Arc<EntityUID>> {
             _ => None,
         });
     named.collect()
+}
+
+/// The entities that policies, links and stored entities name.
+pub(super) fn named(world: World<'_>) -> Vec<Arc<EntityUID>> {
+    let mut named = Vec::new();
+    for policy in policies(world) {
+        named.extend(literals(policy));
+        named.extend(policy.scope.named().map(Arc::clone));
+    }
+    for (_, stored) in world.view.iter() {
+        named.extend(stored.parents.iter().map(|parent| Arc::clone(parent.uid())));
+        let fields = stored.unpack(world.snapshot.types()).unwrap_or_default();
+        for (_, value) in fields.0.iter().chain(&fields.1) {
+            uids(value, &mut named);
+        }
+    }
+    named
 }
 
 /// The entities that differ, and all that lead to them by parents, attributes and

@@ -15,6 +15,7 @@ use super::Options;
 use super::contexts;
 use super::contexts::Circumstances;
 use super::contexts::Contexts;
+use super::touched;
 use super::touched::Demand;
 use super::touched::Part;
 use super::touched::Touched;
@@ -23,8 +24,10 @@ use crate::analysis::flip::Direction;
 use crate::analysis::flip::Groups;
 use crate::analysis::flip::Key;
 use crate::analysis::world::World;
+use crate::engine::Decision;
 use crate::engine::Query;
 use crate::engine::decide;
+use crate::engine::manifest::OnUnknown;
 use crate::engine::query::Context;
 use crate::testing::Case;
 
@@ -34,6 +37,8 @@ const BATCH: u64 = 512;
 /// A triple that flips, in order of what is asked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TripleExample {
+    /// The place of the context among those of the action: the simplest come first.
+    pub context_at: usize,
     /// Who,
     pub principal: String,
     /// what,
@@ -51,13 +56,19 @@ pub struct TripleExample {
 /// What decisions about all entities show.
 #[derive(Debug)]
 pub struct TriplesDiff {
-    /// Triples that there are, each context counted.
+    /// Triples that there are.
     pub all: u64,
     /// Those of them that the change can alter.
     pub touched: u64,
-    /// Those that were decided, on both sides: fewer when there are too many.
+    /// Those that were decided on both sides, in each context of their action: fewer
+    /// when there are too many.
     pub decided: u64,
-    /// Decided the other way.
+    /// Decisions of those that one of the sides refused to make.
+    pub failed: u64,
+    /// Actions that nothing was decided of, for want of a context.
+    pub not_asked: Vec<String>,
+    /// Decided the other way in any context: each counts once for its direction, and
+    /// once in every group that it is of.
     pub flips: Groups<TripleExample>,
     /// Principals that gain something,
     pub gaining: BTreeSet<String>,
@@ -76,7 +87,7 @@ pub fn compare(
     options: &Options,
 ) -> TriplesDiff {
     let plan = Plan::new(before, after, changed, cases, options);
-    let decided = plan.touched.min(options.triples_max);
+    let decided = plan.affordable(options.triples_max);
     let next = AtomicU64::new(0);
     let mut found = Found::new(options.examples);
     thread::scope(|scope| {
@@ -114,6 +125,8 @@ pub fn compare(
         all: plan.all,
         touched: plan.touched,
         decided,
+        failed: found.failed,
+        not_asked: plan.not_asked,
         gaining: told(&found.gaining),
         losing: told(&found.losing),
         flips: found.flips,
@@ -141,8 +154,7 @@ struct Asked {
     contexts: Vec<Circumstances>,
 }
 
-/// Triples of one action: each of the principals with each of the resources, in
-/// each of the contexts.
+/// Triples of one action: each of the principals with each of the resources.
 struct Block {
     action: usize,
     principals: Vec<u32>,
@@ -151,12 +163,11 @@ struct Block {
     end: u64,
 }
 
-/// One triple in one context.
+/// One triple, with the contexts that it is asked about in.
 struct Triple<'p> {
     principal: u32,
     resource: u32,
-    action: &'p Arc<EntityUID>,
-    circumstances: &'p Circumstances,
+    asked: &'p Asked,
 }
 
 /// What is to be decided.
@@ -166,6 +177,9 @@ struct Plan {
     blocks: Vec<Block>,
     all: u64,
     touched: u64,
+    /// Decisions that those which are touched take of each side.
+    decisions: u64,
+    not_asked: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -183,20 +197,25 @@ impl Plan {
             blocks: Vec::new(),
             all: 0,
             touched: 0,
+            decisions: 0,
+            not_asked: Vec::new(),
             notes: Vec::new(),
         };
         let touched = Touched::new(before, after, changed);
         let filter = Demands::new(&touched);
-        let (mut made_up, mut without, mut left_out) = (0, Vec::new(), 0);
+        let mut contexts = Contexts::default();
+        let mut made_up = 0;
         for action in actions(before, after, cases) {
             let Contexts {
                 all: circumstances,
                 is_made_up,
-                left_out: more,
+                adapted,
+                left_out,
             } = contexts::of_action(before, after, &action, cases, &options.now);
-            left_out += more;
+            contexts.left_out += left_out;
+            contexts.adapted += adapted;
             if circumstances.is_empty() {
-                without.push(action.to_string());
+                plan.not_asked.push(action.to_string());
                 continue;
             }
             made_up += usize::from(is_made_up);
@@ -214,28 +233,77 @@ impl Plan {
             });
             plan.action(parties, is_touched, &touched, &filter);
         }
-        plan.note(made_up, &without, left_out);
+        plan.note(made_up, &contexts);
+        plan.note_implicit(before, after);
         plan
     }
 
-    fn note(&mut self, made_up: usize, without: &[String], left_out: usize) {
+    fn note(
+        &mut self,
+        made_up: usize,
+        Contexts {
+            adapted, left_out, ..
+        }: &Contexts,
+    ) {
         if made_up > 0 {
             self.notes.push(format!(
                 "actions asked about with the least context that the schema takes, for want of a test \
                  case: {made_up}"
             ));
         }
-        if left_out > 0 {
+        if *adapted > 0 {
             self.notes.push(format!(
-                "{left_out} contexts of test cases were not asked with: they fit one side only, or \
-                 their action has enough others"
+                "contexts of test cases that fit one side only: {adapted}; the other was asked with \
+                 what it takes of them, and with the least of what it demands besides"
             ));
         }
-        if !without.is_empty() {
-            let without = without.join(", ");
+        if *left_out > 0 {
+            self.notes.push(format!(
+                "contexts of test cases that were not asked with: {left_out}; an action is asked about \
+                 in {} that are least alike",
+                contexts::CONTEXTS_MAX
+            ));
+        }
+        if !self.not_asked.is_empty() {
+            let without = self.not_asked.join(", ");
             self.notes
                 .push(format!("not asked about for want of a context: {without}"));
         }
+    }
+
+    /// Says that there may be more than was asked about.
+    fn note_implicit(&mut self, before: World<'_>, after: World<'_>) {
+        let manifests = [before, after].map(|world| world.snapshot.manifest());
+        let types = manifests
+            .iter()
+            .flat_map(|manifest| &manifest.implicit_types);
+        let types: BTreeSet<String> = types.map(ToString::to_string).collect();
+        if !types.is_empty() {
+            let types: Vec<String> = types.into_iter().collect();
+            self.notes.push(format!(
+                "of the implicit types only what policies, entities and test cases name was asked about: {}",
+                types.join(", ")
+            ));
+        }
+        if manifests
+            .iter()
+            .any(|manifest| manifest.unknown == OnUnknown::Cedar)
+        {
+            self.notes.push(
+                "entities that nobody knows are decided about, too (`unknown = \"cedar\"`): only what \
+                 policies, entities and test cases name was asked about"
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// How many triples can be decided with so many decisions of each side.
+    fn affordable(&self, decisions: u64) -> u64 {
+        if self.decisions <= decisions {
+            return self.touched;
+        }
+        let some = u128::from(self.touched) * u128::from(decisions);
+        u64::try_from(some / u128::from(self.decisions)).unwrap_or(self.touched)
     }
 
     /// Adds the triples of the last action, as far as they are touched.
@@ -249,9 +317,8 @@ impl Plan {
         let Some((number, asked)) = self.asked.iter().enumerate().next_back() else {
             return;
         };
-        let contexts = asked.contexts.len() as u64;
         let all = principals.len() as u64 * resources.len() as u64;
-        self.all = self.all.saturating_add(all.saturating_mul(contexts));
+        self.all = self.all.saturating_add(all);
         if is_touched {
             self.block(number, principals, resources);
             return;
@@ -310,8 +377,9 @@ impl Plan {
             .get(action)
             .map_or(0, |asked| asked.contexts.len());
         let count = principals.len() as u64 * resources.len() as u64;
-        let count = count.saturating_mul(contexts as u64);
         if count > 0 {
+            let decisions = count.saturating_mul(contexts as u64);
+            self.decisions = self.decisions.saturating_add(decisions);
             self.touched = self.touched.saturating_add(count);
             self.blocks.push(Block {
                 action,
@@ -329,16 +397,12 @@ impl Plan {
         let start = at.checked_sub(1).and_then(|at| self.blocks.get(at));
         let within = number - start.map_or(0, |block| block.end);
         let asked = self.asked.get(block.action)?;
-        let contexts = asked.contexts.len() as u64;
-        let (resources, rest) = (block.resources.len() as u64, within / contexts);
+        let resources = block.resources.len() as u64;
         let item = |list: &[u32], at: u64| list.get(usize::try_from(at).ok()?).copied();
         Some(Triple {
-            principal: item(&block.principals, rest / resources)?,
-            resource: item(&block.resources, rest % resources)?,
-            action: &asked.action,
-            circumstances: asked
-                .contexts
-                .get(usize::try_from(within % contexts).ok()?)?,
+            principal: item(&block.principals, within / resources)?,
+            resource: item(&block.resources, within % resources)?,
+            asked,
         })
     }
 }
@@ -389,7 +453,8 @@ impl<'a> Demands<'a> {
     }
 }
 
-/// All entities of both sides, and those that test cases name, in order.
+/// All entities of both sides, those that test cases name, and of those that are
+/// decided about without being stored all that is named anywhere. In order.
 fn uids(before: World<'_>, after: World<'_>, cases: &[Case]) -> Vec<Arc<EntityUID>> {
     let mut uids = BTreeSet::new();
     for world in [before, after] {
@@ -399,6 +464,20 @@ fn uids(before: World<'_>, after: World<'_>, cases: &[Case]) -> Vec<Arc<EntityUI
     for case in cases {
         uids.insert(Arc::clone(&case.question.principal));
         uids.insert(Arc::clone(&case.question.resource));
+    }
+    let manifests = [before, after].map(|world| world.snapshot.manifest());
+    let is_implicit = |uid: &EntityUID| {
+        manifests.iter().any(|manifest| {
+            manifest.unknown == OnUnknown::Cedar
+                || manifest.implicit_types.contains(uid.entity_type())
+        })
+    };
+    if manifests
+        .iter()
+        .any(|manifest| manifest.unknown == OnUnknown::Cedar || !manifest.implicit_types.is_empty())
+    {
+        let named = [before, after].into_iter().flat_map(touched::named);
+        uids.extend(named.filter(|uid| !uid.is_action() && is_implicit(uid)));
     }
     uids.into_iter().collect()
 }
@@ -461,6 +540,7 @@ struct Found {
     flips: Groups<TripleExample>,
     gaining: BTreeSet<u32>,
     losing: BTreeSet<u32>,
+    failed: u64,
 }
 
 impl Found {
@@ -469,6 +549,7 @@ impl Found {
             flips: Groups::new(examples),
             gaining: BTreeSet::new(),
             losing: BTreeSet::new(),
+            failed: 0,
         }
     }
 
@@ -476,52 +557,79 @@ impl Found {
         self.flips.merge(others.flips);
         self.gaining.extend(others.gaining);
         self.losing.extend(others.losing);
+        self.failed += others.failed;
     }
 
-    fn decide(&mut self, before: World<'_>, after: World<'_>, plan: &Plan, asked: &Triple<'_>) {
-        let uid = |at: u32| plan.uids.get(at as usize).map(Arc::clone);
-        let (Some(principal), Some(resource)) = (uid(asked.principal), uid(asked.resource)) else {
-            return;
-        };
-        let question = |context: &Arc<Context>| Query {
+    /// Decides a triple in every context; the simplest that shows a flip is kept.
+    fn decide(&mut self, before: World<'_>, after: World<'_>, plan: &Plan, triple: &Triple<'_>) {
+        let mut keys: Vec<Key> = Vec::new();
+        for (context_at, circumstances) in triple.asked.contexts.iter().enumerate() {
+            let Some([old, new]) = answers(before, after, plan, triple, circumstances) else {
+                self.failed += 1;
+                continue;
+            };
+            if old.is_allow() == new.is_allow() {
+                continue;
+            }
+            let uid = |at: u32| plan.uids.get(at as usize);
+            let (Some(principal), Some(resource)) = (uid(triple.principal), uid(triple.resource))
+            else {
+                continue;
+            };
+            let (before, after) = (Answer::of(&old), Answer::of(&new));
+            let action = triple.asked.action.to_string();
+            let principal_type = principal.entity_type().to_string();
+            let key = Key::new(&before, &after, principal_type, Some(action.clone().into()));
+            let Some(key) = key.filter(|key| !keys.contains(key)) else {
+                continue;
+            };
+            match key.direction {
+                Direction::Gained => self.gaining.insert(triple.principal),
+                Direction::Lost => self.losing.insert(triple.principal),
+            };
+            let example = TripleExample {
+                context_at,
+                principal: principal.to_string(),
+                action,
+                resource: resource.to_string(),
+                context: circumstances.told.clone(),
+                before,
+                after,
+            };
+            if keys.iter().any(|other| other.direction == key.direction) {
+                self.flips.add_again(&key, example);
+            } else {
+                self.flips.add(&key, example);
+            }
+            keys.push(key);
+        }
+    }
+}
+
+/// What both sides decide; `None` when one of them refuses.
+fn answers(
+    before: World<'_>,
+    after: World<'_>,
+    plan: &Plan,
+    triple: &Triple<'_>,
+    circumstances: &Circumstances,
+) -> Option<[Decision; 2]> {
+    let uid = |at: u32| plan.uids.get(at as usize).map(Arc::clone);
+    let (principal, resource) = (uid(triple.principal)?, uid(triple.resource)?);
+    let decided = |world: World<'_>, context: &Arc<Context>| {
+        let query = Query {
             principal: Arc::clone(&principal),
-            action: Arc::clone(asked.action),
+            action: Arc::clone(&triple.asked.action),
             resource: Arc::clone(&resource),
             context: Arc::clone(context),
             overlay: Arc::from([]),
         };
-        let query = question(&asked.circumstances.before);
-        let old = decide(before.snapshot, before.view, &query);
-        let query = question(&asked.circumstances.after);
-        let new = decide(after.snapshot, after.view, &query);
-        // Without carried entities a question cannot be refused.
-        let (Ok(old), Ok(new)) = (old, new) else {
-            return;
-        };
-        if old.is_allow() == new.is_allow() {
-            return;
-        }
-        let (before, after) = (Answer::of(&old), Answer::of(&new));
-        let principal_type = principal.entity_type().to_string();
-        let action = asked.action.to_string();
-        let Some(key) = Key::new(&before, &after, principal_type, Some(action.clone().into()))
-        else {
-            return;
-        };
-        match key.direction {
-            Direction::Gained => self.gaining.insert(asked.principal),
-            Direction::Lost => self.losing.insert(asked.principal),
-        };
-        let example = TripleExample {
-            principal: principal.to_string(),
-            action,
-            resource: resource.to_string(),
-            context: asked.circumstances.told.clone(),
-            before,
-            after,
-        };
-        self.flips.add(&key, example);
-    }
+        decide(world.snapshot, world.view, &query).ok()
+    };
+    Some([
+        decided(before, &circumstances.before)?,
+        decided(after, &circumstances.after)?,
+    ])
 }
 
 #[cfg(test)]

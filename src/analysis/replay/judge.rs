@@ -45,6 +45,8 @@ const QUESTIONS_BYTES: usize = 256 << 20;
 const PARTS_BYTES: usize = 16 << 20;
 /// What remembering takes besides the bytes.
 const ENTRY_BYTES: usize = 96;
+/// A value takes so many times the bytes of its text at the most, about.
+const VALUE_FACTOR: usize = 16;
 
 /// What is recorded was taken once: no further limits.
 const LIMITS: JsonLimits = JsonLimits {
@@ -95,6 +97,23 @@ pub enum Outcome {
     Left(LeftOut),
     /// The line is not JSON.
     NotJson,
+}
+
+impl Outcome {
+    /// Bytes that it takes outside of itself.
+    fn bytes(&self) -> usize {
+        let Self::Flipped(flip) = self else {
+            return 0;
+        };
+        let texts = [&flip.principal, &flip.action, &flip.resource];
+        let lists = [&flip.key.policies].into_iter().chain(
+            [&flip.before, &flip.after]
+                .into_iter()
+                .flat_map(|answer| [&answer.policies, &answer.errors]),
+        );
+        let ids = lists.flatten().map(|id| size_of::<SmolStr>() + id.len());
+        size_of::<Flip>() + texts.map(String::len).iter().sum::<usize>() + ids.sum::<usize>()
+    }
 }
 
 /// A question that is answered the other way.
@@ -169,7 +188,8 @@ impl<'a> Judge<'a> {
         }
         let outcome = self.quickly(line, parts.lasting);
         let outcome = outcome.unwrap_or_else(|| self.slowly(line));
-        self.questions.put(parts.lasting, outcome.clone());
+        let bytes = outcome.bytes();
+        self.questions.put(parts.lasting, outcome.clone(), bytes);
         outcome
     }
 
@@ -412,11 +432,13 @@ impl<V: Clone> Memo<V> {
         self.made.get(text)
     }
 
-    fn put(&mut self, text: &str, value: V) {
-        self.bytes += text.len() + ENTRY_BYTES;
+    /// `bytes` are those that the value takes besides its entry.
+    fn put(&mut self, text: &str, value: V, bytes: usize) {
+        let bytes = text.len() + ENTRY_BYTES + bytes;
+        self.bytes += bytes;
         if self.bytes > self.bytes_max {
             self.made.clear();
-            self.bytes = text.len() + ENTRY_BYTES;
+            self.bytes = bytes;
         }
         self.made.insert(text.into(), value);
     }
@@ -426,24 +448,67 @@ impl<V: Clone> Memo<V> {
             return Some(value.clone());
         }
         let value = make()?;
-        self.put(text, value.clone());
+        self.put(text, value.clone(), text.len() * VALUE_FACTOR);
         Some(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use smol_str::SmolStr;
+
     use super::ENTRY_BYTES;
+    use super::Flip;
     use super::Memo;
+    use super::Outcome;
+    use crate::analysis::flip::Answer;
+    use crate::analysis::flip::Key;
+
+    #[test]
+    fn a_flip_weighs_what_its_texts_do() {
+        let answer = |count: usize| Answer {
+            policies: vec![SmolStr::from("p".repeat(100)); count],
+            ..Answer::default()
+        };
+        let no_permit = Answer {
+            cause: Some("no_permit".into()),
+            ..Answer::default()
+        };
+        let allow = |count| Answer {
+            allow: true,
+            ..answer(count)
+        };
+        let flip = |count: usize| {
+            Outcome::Flipped(Arc::new(Flip {
+                key: Key::new(&no_permit, &allow(count), "User", None).unwrap(),
+                principal: "u".repeat(1000),
+                action: String::new(),
+                resource: String::new(),
+                before: no_permit.clone(),
+                after: allow(count),
+            }))
+        };
+        assert!(flip(1).bytes() > 1200);
+        // In the answer, and in the key of the group.
+        assert!(flip(11).bytes() - flip(1).bytes() > 2000);
+        assert_eq!(Outcome::Same.bytes(), 0);
+    }
 
     #[test]
     fn what_is_remembered_has_a_limit() {
         let mut memo = Memo::new(10 * (100 + ENTRY_BYTES));
         for number in 0..1000 {
             let text = format!("{number:0100}");
-            memo.put(&text, number);
+            memo.put(&text, number, 0);
             assert!(memo.made.len() <= 10 && memo.bytes <= memo.bytes_max);
             assert_eq!(memo.get(&text), Some(&number));
+        }
+        // What is remembered outside of the entries counts, too.
+        for number in 0..1000 {
+            memo.put(&format!("{number:0100}"), number, 4 * (100 + ENTRY_BYTES));
+            assert!(memo.made.len() <= 2, "{}", memo.made.len());
         }
         assert_eq!(memo.get_or_make("a", || Some(7)), Some(7));
         assert_eq!(memo.get_or_make("a", || None), Some(7));

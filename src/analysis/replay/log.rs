@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -90,12 +91,14 @@ pub struct LogFault {
 }
 
 impl Log {
-    /// The files that paths name: directories of logs, and segments.
+    /// The files that paths name: directories of logs, and segments. A file that is
+    /// named twice is taken once.
     ///
     /// # Errors
     /// The first path that is neither.
     pub fn find(paths: &[PathBuf]) -> Result<Self, LogError> {
         let mut segments = Vec::new();
+        let mut seen = BTreeSet::new();
         for (log, path) in paths.iter().enumerate() {
             let at = |error| LogError::Io {
                 path: path.clone(),
@@ -113,7 +116,12 @@ impl Log {
             if found.is_empty() {
                 return Err(LogError::Absent(path.clone()));
             }
-            segments.extend(found.into_iter().map(|path| Segment { path, log }));
+            // What is named twice counts once.
+            let new = found.into_iter().filter(|path| {
+                let one = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+                seen.insert(one)
+            });
+            segments.extend(new.map(|path| Segment { path, log }));
         }
         Ok(Self { segments })
     }

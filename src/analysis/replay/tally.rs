@@ -12,6 +12,7 @@ use super::log::LogFault;
 use crate::analysis::flip::Answer;
 use crate::analysis::flip::Groups;
 use crate::audit::line;
+use crate::audit::line::Head;
 
 /// Faults of logs that are kept; the others are counted.
 const FAULTS_MAX: usize = 100;
@@ -39,13 +40,30 @@ pub struct Example {
     pub after: Answer,
 }
 
-/// Records of one chunk that follow each other.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Span {
+/// A line and the number of its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Numbered {
     file: usize,
     line: u64,
-    first: u64,
-    last: u64,
+    seq: u64,
+}
+
+impl Numbered {
+    /// What is wrong if this is the next line after `before` that can be read. A line
+    /// between them that cannot be is told already.
+    fn after(self, before: Self) -> Option<LogFault> {
+        let lines = if self.file == before.file {
+            self.line.saturating_sub(before.line)
+        } else {
+            1
+        };
+        let expected = before.seq.saturating_add(lines);
+        (self.seq != expected).then(|| LogFault {
+            file: self.file,
+            line: self.line,
+            what: format!("record {} is where {expected} should be", self.seq),
+        })
+    }
 }
 
 /// What came of all records.
@@ -71,7 +89,8 @@ pub struct Tally {
     pub faults: BTreeSet<LogFault>,
     /// and how much more.
     pub faults_more: u64,
-    spans: Vec<Span>,
+    /// The first and the last record of each chunk: between them was looked already.
+    chunks: Vec<(Numbered, Numbered)>,
 }
 
 impl Tally {
@@ -88,7 +107,7 @@ impl Tally {
             gaps: 0,
             faults: BTreeSet::new(),
             faults_more: 0,
-            spans: Vec::new(),
+            chunks: Vec::new(),
         }
     }
 
@@ -107,9 +126,27 @@ impl Tally {
         // Behind the last line end there is nothing.
         let text = chunk.text.strip_suffix(b"\n").unwrap_or(&chunk.text);
         let mut count = 0;
+        let mut ends: Option<(Numbered, Numbered)> = None;
         for (number, text) in (chunk.line..).zip(text.split(|byte| *byte == b'\n')) {
             count += 1;
-            if let Err(what) = self.line((chunk.file, number), text, judge) {
+            let read = line::parse(text).map_err(|what| format!("the line {what}"));
+            let judged = read.and_then(|head| {
+                let this = Numbered {
+                    file: chunk.file,
+                    line: number,
+                    seq: head.seq,
+                };
+                let (_, last) = ends.get_or_insert((this, this));
+                if *last != this {
+                    let hole = this.after(*last);
+                    *last = this;
+                    if let Some(hole) = hole {
+                        self.fault(hole);
+                    }
+                }
+                self.line(this, &head, text, judge)
+            });
+            if let Err(what) = judged {
                 self.fault(LogFault {
                     file: chunk.file,
                     line: number,
@@ -117,24 +154,24 @@ impl Tally {
                 });
             }
         }
+        self.chunks.extend(ends);
         count
     }
 
     fn line(
         &mut self,
-        (file, number): (usize, u64),
+        Numbered { file, line, .. }: Numbered,
+        head: &Head<'_>,
         text: &[u8],
         judge: &mut Judge<'_>,
     ) -> Result<(), String> {
-        let head = line::parse(text).map_err(|what| format!("the line {what}"))?;
         self.records += 1;
-        self.seen(file, number, head.seq);
         if head.kind() == "gap" {
             self.gaps += 1;
         }
         // It was UTF-8 for who read its head.
         let text = std::str::from_utf8(text).unwrap_or_default();
-        if head.kind() != "decision" || !judge.is_meant(&head, text) {
+        if head.kind() != "decision" || !judge.is_meant(head, text) {
             return Ok(());
         }
         match judge.judge(text) {
@@ -145,7 +182,7 @@ impl Tally {
             Outcome::Flipped(flip) => {
                 let example = Example {
                     file,
-                    line: number,
+                    line,
                     seq: head.seq,
                     millis: head.millis,
                     principal: flip.principal.clone(),
@@ -159,23 +196,6 @@ impl Tally {
         }
         self.decisions += 1;
         Ok(())
-    }
-
-    fn seen(&mut self, file: usize, line: u64, seq: u64) {
-        if let Some(span) = self.spans.last_mut()
-            && span.file == file
-            && span.last.checked_add(1) == Some(seq)
-            && span.line + (span.last - span.first) + 1 == line
-        {
-            span.last = seq;
-            return;
-        }
-        self.spans.push(Span {
-            file,
-            line,
-            first: seq,
-            last: seq,
-        });
     }
 
     /// Notes that something is wrong.
@@ -195,7 +215,7 @@ impl Tally {
         self.gaps += other.gaps;
         self.faults_more += other.faults_more;
         self.flips.merge(other.flips);
-        self.spans.extend(other.spans);
+        self.chunks.extend(other.chunks);
         for (what, count) in other.changed {
             *self.changed.entry(what).or_default() += count;
         }
@@ -210,24 +230,15 @@ impl Tally {
     /// Where records are missing between two that should follow each other, and no
     /// line that cannot be read is in their place.
     pub fn look_for_holes(&mut self, log: &Log) {
-        let mut spans = std::mem::take(&mut self.spans);
-        spans.sort_unstable();
-        for pair in spans.windows(2) {
-            let [before, after] = pair else { continue };
-            let same_file = before.file == after.file;
-            let expected = if same_file {
-                // A line between that cannot be read is told already.
-                let lines = after.line - before.line - (before.last - before.first);
-                before.last.saturating_add(lines)
-            } else {
-                before.last.saturating_add(1)
+        let mut chunks = std::mem::take(&mut self.chunks);
+        chunks.sort_unstable();
+        for pair in chunks.windows(2) {
+            let [(_, before), (after, _)] = pair else {
+                continue;
             };
-            if log.follows(before.file, after.file) && after.first != expected {
-                self.fault(LogFault {
-                    file: after.file,
-                    line: after.line,
-                    what: format!("record {} is where {expected} should be", after.first),
-                });
+            let hole = after.after(*before);
+            if let Some(hole) = hole.filter(|_| log.follows(before.file, after.file)) {
+                self.fault(hole);
             }
         }
     }

@@ -202,6 +202,15 @@ fn triples(told: &Told) -> String {
         )
         .ok();
     }
+    if triples.failed > 0 {
+        let failed = triples.failed;
+        writeln!(
+            text,
+            "  {} {failed} decisions that were refused",
+            paint(WARN, "left out:")
+        )
+        .ok();
+    }
     for note in &triples.notes {
         writeln!(text, "  {}", paint(FAINT, note)).ok();
     }

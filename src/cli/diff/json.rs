@@ -50,6 +50,8 @@ pub fn report(told: &Told) -> Json {
             "all": triples.all,
             "touched": triples.touched,
             "decided": triples.decided,
+            "failed": triples.failed,
+            "not_asked": triples.not_asked,
             "gained": triples.flips.gained,
             "lost": triples.flips.lost,
             "groups": groups(&triples.flips, top, triple),

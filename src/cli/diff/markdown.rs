@@ -46,6 +46,13 @@ pub fn report(told: &Told) -> String {
         writeln!(text, "* {what}: {shown}{more}").ok();
     }
     text.push('\n');
+    // What is left out comes before what may be cut.
+    for note in &told.notes {
+        writeln!(text, "* {}", code(note)).ok();
+    }
+    if !told.notes.is_empty() {
+        text.push('\n');
+    }
     text.push_str(&decisions(told));
     if let Some(tally) = &told.audit {
         let flips = &tally.flips;
@@ -76,9 +83,6 @@ pub fn report(told: &Told) -> String {
         ("changes of entities", "change of entities", &diff.entities),
     ] {
         text.push_str(&facts((one, title), changes, told.top));
-    }
-    for note in &told.notes {
-        writeln!(text, "* {}", code(note)).ok();
     }
     text
 }
@@ -137,6 +141,14 @@ fn decisions(told: &Told) -> String {
         }
     )
     .ok();
+    if triples.failed > 0 {
+        writeln!(
+            text,
+            "* left out: {} decisions that were refused",
+            triples.failed
+        )
+        .ok();
+    }
     for note in &triples.notes {
         writeln!(text, "* {}", code(note)).ok();
     }
@@ -147,7 +159,7 @@ fn decisions(told: &Told) -> String {
     if more > 0 {
         writeln!(text, "* and {more} more cases left out").ok();
     }
-    if !triples.notes.is_empty() || !cases.left_out.is_empty() {
+    if !triples.notes.is_empty() || triples.failed > 0 || !cases.left_out.is_empty() {
         text.push('\n');
     }
     text

@@ -64,7 +64,8 @@ impl Origin {
         }
         Ok(match text.split_once(':') {
             Some((revision, path)) => {
-                let path = path.trim_matches('/').to_owned();
+                // From the top, as everything behind the colon.
+                let path = path.trim_start_matches("./").trim_matches('/').to_owned();
                 Self::Revision(revision.to_owned(), Some(path))
             }
             None => Self::Revision(text.to_owned(), None),
@@ -130,6 +131,7 @@ fn of_revision(
         // It may be only in the revision.
         git::place(Path::new(".")).map(|mut here| {
             let name = directory.to_string_lossy();
+            let name = name.trim_start_matches("./");
             here.path = format!("{}/{name}", here.path).trim_matches('/').to_owned();
             here
         })

@@ -166,6 +166,21 @@ impl Symbolic {
         }
     }
 
+    /// Whether a solver was asked and has not answered everything, or something is
+    /// allowed or was allowed in an environment that one side only has.
+    pub fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Unasked(_) => false,
+            Self::Asked(comparison) => {
+                let mut all = comparison.environments.iter();
+                let is_unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown(_));
+                all.any(|compared| is_unknown(&compared.gained) || is_unknown(&compared.lost))
+                    || !comparison.only_before.is_empty()
+                    || !comparison.only_after.is_empty()
+            }
+        }
+    }
+
     /// For people; so many environments.
     pub fn text(&self, top: usize) -> String {
         let head = paint(HEAD, "every request");
@@ -229,7 +244,8 @@ impl Symbolic {
     /// For a comment on a pull request; so many environments.
     pub fn markdown(&self, top: usize) -> String {
         let comparison = match self {
-            Self::Unasked(why) => return format!("Every request: {why}.\n\n"),
+            // Why is told with what the machine said.
+            Self::Unasked(why) => return format!("Every request: {}.\n\n", code(why)),
             Self::Asked(comparison) => comparison,
         };
         let mut text = format!(

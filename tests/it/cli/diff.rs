@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::cli::Place;
 use crate::cli::replay::recorded;
 
-const TESTS: &str = r#"
+pub(super) const TESTS: &str = r#"
 fixtures:
   principals:
     bob: 'User::"bob"'
@@ -38,7 +38,7 @@ macro_rules! assert_diff {
 }
 
 /// Runs git here, as somebody, whatever the machine has configured.
-fn git(place: &Place, arguments: &[&str]) {
+pub(super) fn git(place: &Place, arguments: &[&str]) {
     let done = Command::new("git")
         .arg("-C")
         .arg(place.0.path())
@@ -62,7 +62,7 @@ fn git(place: &Place, arguments: &[&str]) {
 }
 
 /// As people run it: where to find git is all that it needs of the environment.
-fn run(place: &Place, arguments: &[&str]) -> String {
+pub(super) fn run(place: &Place, arguments: &[&str]) -> String {
     let path = std::env::var_os("PATH").unwrap();
     let arguments = [
         &["diff", "--no-solver", "--now", "2025-06-01T12:00:00Z"],
@@ -81,7 +81,7 @@ fn policies() -> String {
 }
 
 /// A repository with two revisions, and a third one under work.
-fn versioned() -> Place {
+pub(super) fn versioned() -> Place {
     let place = Place::new();
     place.write("policies/docs.test.yaml", TESTS);
     git(&place, &["init", "-q"]);
@@ -201,7 +201,7 @@ fn a_comment_for_a_pull_request() {
 
     * `actions asked about with the least context that the schema takes, for want of a test case: 1`
 
-    Every request: not looked at, as asked for.
+    Every request: `not looked at, as asked for`.
 
     <details>
     <summary>3 changes of policies</summary>
@@ -428,6 +428,27 @@ async fn a_running_server_and_a_directory() {
     assert!(
         changed.contains("changed policy staff-read-by-day  condition"),
         "{changed}"
+    );
+    // What it serves is read with the schema of the other side, if that goes.
+    let schema = super::SCHEMA.replace("level: Long", "level: String");
+    let entities = super::ENTITIES.replace("\"level\": 5", "\"level\": \"5\"");
+    let entities = entities.replace("\"level\": 3", "\"level\": \"3\"");
+    place.write("other/schema.cedarschema", &schema);
+    place.write("other/docs.cedar", "permit (principal, action, resource);");
+    place.write("other/entities/all.json", &entities);
+    let misfit = run(&place, &[&url, "other"]);
+    assert!(
+        misfit.starts_with("exit 4")
+            && misfit.contains(&format!(
+                "what `{url}/` serves does not compile with the schema"
+            ))
+            && misfit.contains("of `other`, which are taken for its own"),
+        "{misfit}"
+    );
+    let replayed = place.run(&["replay", "other", "--policies", &url]);
+    assert!(
+        replayed.starts_with("exit 2") && replayed.contains("is a server"),
+        "{replayed}"
     );
     assert_diff!(run(&place, &[&url, &url]).replace(&url, "[SERVER]"), @r#"
     exit 2

@@ -252,7 +252,7 @@ fn cases(reference: &Path, into: &Path) -> Result<Cedar, String> {
 /// A case in our form and in Cedar's, both with the time in the context.
 fn forms(name: &str, case: &Case, takes_now: bool) -> (Json, Json) {
     let question = &case.question;
-    let mut context = question.context.clone();
+    let mut context = Json::clone(&question.context);
     if let (true, Some(now), Some(fields)) = (takes_now, &question.now, context.as_object_mut()) {
         let text = now.to_string();
         let text = text

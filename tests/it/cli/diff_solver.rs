@@ -1,0 +1,116 @@
+//! `deodar diff` with a solver. Skipped without one, and says so.
+
+use serde_json::Value as Json;
+
+use crate::cli::Place;
+use crate::cli::prove::path_of_solver;
+
+/// Two repositories: nobody in them has a level past 100.
+fn place(more: &str) -> Place {
+    let place = Place::new();
+    for (name, text) in [
+        ("manifest.toml", "name = \"test\"\n"),
+        ("schema.cedarschema", super::SCHEMA),
+        ("docs.cedar", &format!("{}\n{more}", super::POLICIES)),
+        ("entities/all.json", super::ENTITIES),
+        ("links/all.json", super::LINKS),
+    ] {
+        place.write(&format!("new/{name}"), text);
+    }
+    place
+}
+
+const CHIEFS: &str = r#"@id("chiefs") permit (principal, action == Action::"ping", resource)
+when { principal.level > 100 };"#;
+
+fn run(place: &Place, path: &str, arguments: &[&str]) -> String {
+    place.run_with(&[&["diff"], arguments].concat(), &[("PATH", path)], "")
+}
+
+#[test]
+fn who_is_in_no_repository_can_gain() {
+    let Some(path) = path_of_solver() else { return };
+    let place = place(CHIEFS);
+    let shown = run(&place, &path, &["policies", "new", "--fail-on", "gained"]);
+    assert!(shown.starts_with("exit 6"), "{shown}");
+    assert!(
+        shown.contains("every request: some request is allowed that was denied; the same in 2, more permissive in 1 of 3 environments"),
+        "{shown}"
+    );
+    assert!(
+        shown.ends_with("nobody in the repository gains or loses access, but others do\n"),
+        "{shown}"
+    );
+    // The other way round it is lost.
+    let back = run(&place, &path, &["new", "policies", "--fail-on", "gained"]);
+    assert!(
+        back.starts_with("exit 0") && back.contains("no request is allowed that was denied; "),
+        "{back}"
+    );
+    assert!(run(&place, &path, &["new", "policies", "--fail-on", "lost"]).starts_with("exit 6"));
+    let comment = run(&place, &path, &["policies", "new", "--format", "markdown"]);
+    assert!(
+        comment.contains("**Every request**, by a solver: some request"),
+        "{comment}"
+    );
+    assert!(comment.contains("**more permissive**: "), "{comment}");
+}
+
+/// What shows it is a test case, which is as it says on both sides.
+#[test]
+fn a_counterexample_is_a_test_case() {
+    let Some(path) = path_of_solver() else { return };
+    let place = place(CHIEFS);
+    let shown = run(&place, &path, &["policies", "new", "--format", "json"]);
+    let json: Json =
+        serde_json::from_str(shown.strip_prefix("exit 0\n--- stdout\n").unwrap()).unwrap();
+    let solver = &json["solver"];
+    assert_eq!(
+        (
+            &solver["asked"],
+            &solver["is_no_more_permissive"],
+            &solver["gained"],
+            &solver["lost"]
+        ),
+        (&true.into(), &false.into(), &1.into(), &0.into())
+    );
+    let shown = &solver["differing"]["items"][0]["shown"]["gained"]["test_case"];
+    let cases = format!("cases:\n{}", shown.as_str().unwrap());
+    place.write("new/solver.test.yaml", &cases);
+    let after = place.run(&["test", "new"]);
+    assert!(after.starts_with("exit 0"), "{cases}\n{after}");
+    place.write("policies/solver.test.yaml", &cases);
+    let before = place.run(&["test", "policies"]);
+    assert!(
+        before.contains("exit 1") || before.contains("1 failed"),
+        "{cases}\n{before}"
+    );
+}
+
+#[test]
+fn the_same_policies_in_other_words() {
+    let Some(path) = path_of_solver() else { return };
+    let more = r#"@id("again") permit (principal, action, resource) when { principal == resource.owner };"#;
+    let shown = run(
+        &place(more),
+        &path,
+        &["policies", "new", "--fail-on", "any"],
+    );
+    assert!(
+        shown.starts_with("exit 0")
+            && shown.contains(
+                "every request: no request is allowed that was denied; the same in 3 of 3"
+            ),
+        "{shown}"
+    );
+}
+
+/// Without one, it is said what to do.
+#[test]
+fn no_solver() {
+    let shown = place(CHIEFS).run_with(&["diff", "policies", "new"], &[("PATH", "/nowhere")], "");
+    assert!(
+        shown.starts_with("exit 0") && shown.contains("every request: not looked at: "),
+        "{shown}"
+    );
+}
