@@ -18,6 +18,8 @@ pub mod touched;
 pub mod triples;
 
 #[cfg(test)]
+mod everything;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;

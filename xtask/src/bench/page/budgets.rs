@@ -140,6 +140,9 @@ fn budgets(results: &Results) -> Vec<Budget> {
     if let Some(kept) = &results.tools {
         budgets.extend(super::tools::budgets(&kept.measured));
     }
+    if let Some(kept) = &results.replay {
+        budgets.extend(super::tools::replay_budgets(&kept.measured));
+    }
     budgets
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::budgets::Budget;
+use super::budgets::least;
 use super::budgets::most;
 use super::budgets::short;
 use crate::bench::replay::Replays;
@@ -48,6 +49,21 @@ pub(super) fn budgets(tools: &Tools) -> Vec<Budget> {
         ));
     }
     budgets
+}
+
+/// What replay promises, of both logs.
+pub(super) fn replay_budgets(replays: &Replays) -> Vec<Budget> {
+    let rate = |seconds: &[f64]| replays.records as f64 / middle(seconds);
+    [
+        ("questions that come again", &replays.repeated),
+        ("each question at another time", &replays.timed),
+    ]
+    .into_iter()
+    .map(|(log, seconds)| {
+        let what = format!("`deodar replay`, {log}: decisions");
+        least(what, 150_000.0, " a second", rate(seconds))
+    })
+    .collect()
 }
 
 /// Every command with its seconds.
