@@ -38,11 +38,16 @@ use crate::engine::json::JsonLimits;
 use crate::engine::json::context_from_json;
 use crate::engine::json::entities_from_json;
 use crate::engine::query::Context;
+use crate::engine::value::Extension;
 
 /// Bytes of questions that all threads together remember.
 const QUESTIONS_BYTES: usize = 256 << 20;
 /// Bytes of entities, and of values of the context, that a thread remembers.
 const PARTS_BYTES: usize = 16 << 20;
+/// So many questions are remembered before it is looked whether that pays,
+const TRIED: u32 = 8192;
+/// which it does when at least one of so many was known.
+const KNOWN_OF: u32 = 20;
 /// What remembering takes besides the bytes.
 const ENTRY_BYTES: usize = 96;
 /// A value takes so many times the bytes of its text at the most, about.
@@ -140,6 +145,8 @@ pub struct Judge<'a> {
     baseline: Option<Side<'a>>,
     filter: Option<Filter>,
     questions: Memo<Outcome>,
+    tried: u32,
+    known: u32,
     uids: Memo<Arc<EntityUID>>,
     scratch: String,
 }
@@ -157,6 +164,8 @@ impl<'a> Judge<'a> {
                 .filter(|filter| **filter != Filter::default())
                 .cloned(),
             questions: Memo::new(QUESTIONS_BYTES / options.threads.max(1)),
+            tried: 0,
+            known: 0,
             uids: Memo::new(PARTS_BYTES),
             scratch: String::new(),
         }
@@ -183,14 +192,34 @@ impl<'a> Judge<'a> {
         let Some(parts) = parts else {
             return self.slowly(line);
         };
+        if !self.remembers() {
+            return self.anew(line, parts.lasting);
+        }
         if let Some(outcome) = self.questions.get(parts.lasting) {
+            self.known += 1;
             return outcome.clone();
         }
-        let outcome = self.quickly(line, parts.lasting);
-        let outcome = outcome.unwrap_or_else(|| self.slowly(line));
+        let outcome = self.anew(line, parts.lasting);
         let bytes = outcome.bytes();
         self.questions.put(parts.lasting, outcome.clone(), bytes);
         outcome
+    }
+
+    /// Whether the same questions come again: where each has a time of its own,
+    /// remembering them costs and finds nothing.
+    fn remembers(&mut self) -> bool {
+        if self.tried < TRIED {
+            self.tried += 1;
+            if self.tried == TRIED && self.known < TRIED / KNOWN_OF {
+                self.questions = Memo::new(0);
+            }
+        }
+        self.questions.bytes_max > 0
+    }
+
+    fn anew(&mut self, line: &str, lasting: &str) -> Outcome {
+        let outcome = self.quickly(line, lasting);
+        outcome.unwrap_or_else(|| self.slowly(line))
     }
 
     /// By the few members that count; `None` when it has to be read as JSON.
@@ -359,6 +388,7 @@ fn uid(text: &str) -> Option<Arc<EntityUID>> {
 struct Side<'a> {
     world: World<'a>,
     values: Memo<Value>,
+    carried: Memo<Arc<[Entity]>>,
     key: String,
 }
 
@@ -367,6 +397,7 @@ impl<'a> Side<'a> {
         Self {
             world,
             values: Memo::new(PARTS_BYTES),
+            carried: Memo::new(PARTS_BYTES),
             key: String::new(),
         }
     }
@@ -374,11 +405,14 @@ impl<'a> Side<'a> {
     fn query(&mut self, record: &Lasting<'_>, parties: &[Arc<EntityUID>; 3]) -> Option<Query> {
         let [principal, action, resource] = parties;
         let snapshot = self.world.snapshot;
-        let overlay: Vec<Entity> = if record.entities.is_empty() {
-            Vec::new()
-        } else {
+        let carried = || -> Option<Arc<[Entity]>> {
             let carried = serde_json::from_str(record.entities).ok()?;
-            entities_from_json(snapshot, carried, &LIMITS).ok()?
+            Some(entities_from_json(snapshot, carried, &LIMITS).ok()?.into())
+        };
+        let overlay = if record.entities.is_empty() {
+            Arc::default()
+        } else {
+            self.carried.get_or_make(record.entities, carried)?
         };
         let mut context = Context::new();
         for member in Members::new(record.context) {
@@ -399,16 +433,31 @@ impl<'a> Side<'a> {
             action: Arc::clone(action),
             resource: Arc::clone(resource),
             context: Arc::new(context),
-            overlay: overlay.into(),
+            overlay,
         })
     }
 }
 
 fn value(snapshot: &Snapshot, action: &EntityUID, name: &str, text: &str) -> Option<Value> {
+    let declared = || snapshot.schema()?.action(action);
+    // The one value that hardly ever comes again.
+    if name == "now"
+        && let Some(time) = datetime(text)
+        && declared().is_some_and(|action| action.takes_now)
+    {
+        return Extension::Datetime.parse(time).ok();
+    }
     let json: Json = serde_json::from_str(text).ok()?;
     let context = Json::Object(Map::from_iter([(name.to_owned(), json)]));
     let context = context_from_json(snapshot, action, context, &LIMITS).ok()?;
     context.into_values().next()
+}
+
+/// The time of `{"__extn":{"fn":"datetime","arg":"<time>"}}`, as records write it.
+fn datetime(text: &str) -> Option<&str> {
+    let time = text.strip_prefix(r#"{"__extn":{"fn":"datetime","arg":""#)?;
+    let time = time.strip_suffix(r#""}}"#)?;
+    (!time.contains(['"', '\\'])).then_some(time)
 }
 
 /// What was made of texts, forgotten all at once when there is no room for more.

@@ -64,7 +64,7 @@ fn tap_of_signs() {
     let place = Place::new();
     let test = |name: &str| {
         format!(
-            "name: 'a # TODO b'\ncases:\n  - name: '{name}'\n    principal: 'User::\"ann\"'\n    action: 'Action::\"read\"'\n    resource: 'Doc::\"plan\"'\n    context: {{ now: 2026-11-22 }}\n    decision: deny\n"
+            "name: 'a # todo b'\ncases:\n  - name: '{name}'\n    principal: 'User::\"ann\"'\n    action: 'Action::\"read\"'\n    resource: 'Doc::\"plan\"'\n    context: {{ now: 2026-11-22 }}\n    decision: deny\n"
         )
     };
     place.write("policies/tests/a.test.yaml", &test(r"c:\x # SKIP it\\#"));
@@ -72,7 +72,7 @@ fn tap_of_signs() {
     let line = shown.lines().find(|line| line.starts_with("not ok"));
     assert_eq!(
         line,
-        Some(r"not ok 1 - a \# TODO b: c:\\x \# SKIP it\\\\\#"),
+        Some(r"not ok 1 - a \# todo b: c:\\x \# SKIP it\\\\\#"),
         "{shown}"
     );
     assert_ran!(place.run(&["test", "policies", "--format", "tap", "--filter", "no"]), @"

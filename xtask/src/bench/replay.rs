@@ -40,23 +40,27 @@ pub(crate) struct Replays {
     pub(crate) records: u64,
     /// Seconds for questions as the test cases ask them, over and over.
     pub(crate) repeated: Vec<f64>,
+    /// Seconds for the same, a thousand of them in each second, which is as a server
+    /// fills in the time unless it is told otherwise.
+    pub(crate) ticking: Vec<f64>,
     /// Seconds for the same, each at a time of its own.
     pub(crate) timed: Vec<f64>,
-    /// Bytes of the second log, uncompressed but for what is packed already.
+    /// Bytes of the last log, uncompressed but for what is packed already.
     pub(crate) bytes: u64,
 }
 
-/// Writes two logs, and decides each again several times, in turns.
+/// Writes three logs, and decides each again several times, in turns.
 pub(crate) fn measure(effort: Effort) -> Result<Replays, String> {
     let records = if effort.quick { 60_000 } else { 300_000 };
     let place = process::scratch("replay-")?;
-    let logs = ["repeated", "timed"].map(|name| place.path().join(name));
-    for (at, log) in logs.iter().enumerate() {
-        generate(records, log, at == 1)?;
+    let logs = ["repeated", "ticking", "timed"].map(|name| place.path().join(name));
+    for (log, tick) in logs.iter().zip([None, Some(1000), Some(1)]) {
+        generate(records, log, tick)?;
     }
-    let [mut repeated, mut timed] = [Vec::new(), Vec::new()];
+    let [mut repeated, mut ticking, mut timed] = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..effort.repetitions.min(5) {
-        for (log, seconds) in logs.iter().zip([&mut repeated, &mut timed]) {
+        let seconds = [&mut repeated, &mut ticking, &mut timed];
+        for (log, seconds) in logs.iter().zip(seconds) {
             let mut replay = Command::new(process::target().join("release/deodar"));
             replay.arg("replay").arg(log);
             let policies = super::root().join("policies");
@@ -68,20 +72,21 @@ pub(crate) fn measure(effort: Effort) -> Result<Replays, String> {
             seconds.push(took);
         }
     }
-    let [_, log] = &logs;
+    let [.., log] = &logs;
     let files = std::fs::read_dir(log).map_err(|error| error.to_string())?;
     let sizes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
     Ok(Replays {
         records,
         repeated,
+        ticking,
         timed,
         bytes: sizes.sum(),
     })
 }
 
-/// Asks the questions of the test cases over and over, and records the answers.
-/// With `is_timed` each has another `context.now`, a millisecond later.
-fn generate(records: u64, log: &Path, is_timed: bool) -> Result<(), String> {
+/// Asks the questions of the test cases over and over, one each millisecond, and
+/// records the answers. With a `tick` of so many milliseconds `context.now` goes on.
+fn generate(records: u64, log: &Path, tick: Option<i64>) -> Result<(), String> {
     let (snapshot, view) = world()?;
     let questions = questions(&snapshot, &view)?;
     let audit = Audit::open(Options {
@@ -93,8 +98,11 @@ fn generate(records: u64, log: &Path, is_timed: bool) -> Result<(), String> {
     let millis = (BEGUN..).zip(questions.iter().cycle());
     for (number, (millis, (query, decision))) in (0..records).zip(millis) {
         let (mut query, mut decision) = (query.clone(), Arc::clone(decision));
-        if is_timed && query.context.contains_key("now") {
-            let now = datetime_from_millis(millis).map_err(|error| error.to_string())?;
+        if let Some(tick) = tick
+            && query.context.contains_key("now")
+        {
+            let now =
+                datetime_from_millis(millis - millis % tick).map_err(|error| error.to_string())?;
             Arc::make_mut(&mut query.context).insert("now".into(), now);
             let decided = decide(&snapshot, &view, &query);
             decision = Arc::new(decided.map_err(|error| error.to_string())?);

@@ -56,6 +56,7 @@ pub(super) fn replay_budgets(replays: &Replays) -> Vec<Budget> {
     let rate = |seconds: &[f64]| replays.records as f64 / middle(seconds);
     [
         ("questions that come again", &replays.repeated),
+        ("the time goes on each second", &replays.ticking),
         ("each question at another time", &replays.timed),
     ]
     .into_iter()
@@ -140,6 +141,10 @@ pub(super) fn replay(replays: &Replays) -> String {
     );
     let rows = [
         ("those of the test cases, over and over", &replays.repeated),
+        (
+            "the same, 1,000 of them in each second of `context.now`",
+            &replays.ticking,
+        ),
         ("the same, each with another `context.now`", &replays.timed),
     ];
     for (questions, seconds) in rows {
