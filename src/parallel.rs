@@ -1,4 +1,4 @@
-//! The same work on many items, by all processors.
+//! Work that is done by all processors.
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
@@ -6,6 +6,20 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::thread::Builder;
+
+/// Does two things side by side. A panic of either is one of the caller.
+pub fn both<A: Send, B>(one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let beside = Builder::new().spawn_scoped(scope, &one);
+        let other = other();
+        // Without a thread it is done here: the system may give none.
+        let one = beside.map_or_else(
+            |_| one(),
+            |done| done.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        );
+        (one, other)
+    })
+}
 
 /// Does the work on every item, and returns what came of it in their order. A panic
 /// of the work is one of the caller.

@@ -1,9 +1,9 @@
 //! Policies that are legal, but probably not what was meant.
 //!
 //! ```text
-//! files --Subject::new--> Subject --run--> Report of Findings --cli/lint--> human, json, sarif, github
-//!                           |                  \--fix--> files, mended
-//!                           |  policies with places, scopes, types, entities, links, time
+//! files --Texts, compile--> Subject --run--> Report of Findings --cli/lint--> human, json, sarif, github
+//!                              |               \--fix--> files, mended
+//!                              |  policies with places, scopes, types, entities, links, time
 //! ```
 //!
 //! A rule is a row of a table (`RULES` of each file): what it finds, why that matters,
@@ -40,8 +40,6 @@ pub mod types;
 pub mod walk;
 pub mod wording;
 
-use std::collections::BTreeSet;
-
 use cedar_policy_core::ast::Value;
 
 pub use finding::Finding;
@@ -51,6 +49,7 @@ pub use rule::Rule;
 pub use rule::rule;
 pub use rule::rules;
 pub use subject::Subject;
+pub use subject::Texts;
 
 use crate::directory;
 use crate::engine::Fault;
@@ -58,6 +57,8 @@ use crate::engine::Files;
 use crate::engine::compile;
 use crate::engine::manifest::LintSettings;
 use crate::engine::nesting;
+use crate::parallel::both;
+use crate::parallel::in_parallel;
 use finding::Found;
 use rule::Check;
 
@@ -94,47 +95,46 @@ impl Report {
 /// Lints a repository. Where it does not compile, the rules that need only text are
 /// run all the same, and the faults are in the report.
 pub fn lint(files: &Files, options: &Options) -> Report {
-    stacker::grow(nesting::STACK_BYTES, || lint_here(files, options))
-}
-
-fn lint_here(files: &Files, options: &Options) -> Report {
+    let texts = || stacker::grow(nesting::STACK_BYTES, || Texts::new(files));
+    let (texts, compiled) = both(texts, || compile(files));
     let mut faults = Vec::new();
-    let snapshot = compile(files).map_err(|found| faults.extend(found)).ok();
+    let snapshot = compiled.map_err(|found| faults.extend(found)).ok();
     let view = snapshot.as_ref().and_then(|snapshot| {
         directory::load(snapshot, files)
             .map_err(|found| faults.extend(found))
             .ok()
     });
-    let subject = Subject::new(files, snapshot.as_ref(), view.as_ref(), options.now.clone());
-    Report {
-        faults,
-        ..run(&subject, options)
-    }
+    let now = options.now.clone();
+    stacker::grow(nesting::STACK_BYTES, || {
+        let subject = Subject::new(files, texts, snapshot.as_ref(), view.as_ref(), now);
+        Report {
+            faults,
+            ..run(&subject, options)
+        }
+    })
 }
 
 /// Runs the rules over a subject.
 pub fn run(subject: &Subject<'_>, options: &Options) -> Report {
     let settings = &subject.manifest.lint;
-    let mut findings = Vec::new();
+    let mut run: Vec<(&'static Rule, Level)> = Vec::new();
     let mut skipped = Vec::new();
-    let mut ran = BTreeSet::new();
-    let wanted: Vec<(&'static Rule, Level)> = rules()
+    let wanted = rules()
         .filter(|rule| options.only.is_empty() || options.only.contains(&rule.id))
-        .filter_map(|rule| Some((rule, level(rule, settings)?)))
-        .collect();
-    for (rule, level) in &wanted {
-        if let Some(why) = subject.lacks(rule.needs) {
-            skipped.push((*rule, why));
-            continue;
+        .filter_map(|rule| Some((rule, level(rule, settings)?)));
+    for (rule, level) in wanted {
+        match subject.lacks(rule.needs) {
+            Some(why) => skipped.push((rule, why)),
+            None => run.push((rule, level)),
         }
-        ran.insert(rule.id);
-        findings.extend(found_by(rule, *level, subject));
     }
+    let findings = in_parallel(&run, |(rule, level)| {
+        stacker::grow(nesting::STACK_BYTES, || found_by(rule, *level, subject))
+    });
+    let findings = findings.into_iter().flatten().collect();
     let (mut findings, used) = exceptions::without_allowed(findings, &subject.policies);
-    if let Some((rule, level)) = wanted
-        .iter()
-        .find(|(rule, _)| rule.id == exceptions::UNUSED)
-    {
+    if let Some((rule, level)) = run.iter().find(|(rule, _)| rule.id == exceptions::UNUSED) {
+        let ran = run.iter().map(|(rule, _)| rule.id).collect();
         let mut found = Found::new(rule, *level);
         exceptions::unused(&subject.policies, &ran, &used, &mut found);
         findings.extend(exceptions::without_allowed(found.findings, &subject.policies).0);

@@ -52,23 +52,39 @@ pub struct Subject<'a> {
     pub now: Value,
 }
 
-impl<'a> Subject<'a> {
-    /// Parses the policies of a repository again, with their places.
-    pub fn new(
-        files: &Files,
-        snapshot: Option<&'a Snapshot>,
-        view: Option<&'a View>,
-        now: Value,
-    ) -> Self {
+/// The policies of a repository as they are written.
+#[derive(Debug)]
+pub struct Texts {
+    sources: Vec<Arc<Source>>,
+    policies: Vec<Policy>,
+}
+
+impl Texts {
+    /// Parses the policies of a repository that can be parsed, with their places.
+    pub fn new(files: &Files) -> Self {
         let sources: Vec<Arc<Source>> = files
             .with_role(Role::Policies)
             .filter_map(|(file, content)| readable(file, content))
             .collect();
-        let policies: Vec<Policy> = sources
+        let policies = sources
             .iter()
             .filter_map(|source| Policy::parse_all(source).ok())
             .flatten()
             .collect();
+        Self { sources, policies }
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// A repository, its policies as they are written, and what it compiles to.
+    pub fn new(
+        files: &Files,
+        texts: Texts,
+        snapshot: Option<&'a Snapshot>,
+        view: Option<&'a View>,
+        now: Value,
+    ) -> Self {
+        let Texts { sources, policies } = texts;
         let (manifest, manifest_source) = manifest(files);
         let schema = snapshot.and_then(Snapshot::schema);
         let mut actions = Resolved::default();

@@ -20,11 +20,15 @@ use miette::Diagnostic as _;
 use super::policy::Policy;
 use super::policy::span_of;
 use super::walk::untested_reads;
+use crate::engine::nesting;
 use crate::engine::schema::Schema;
+use crate::parallel::in_parallel;
 
 /// More kinds of request than this are not looked at: a bare `action` in a large
 /// schema has thousands, and they say the same again and again.
 const REQUESTS_MAX: usize = 64;
+/// So many policies a thread takes at a time.
+const AT_ONCE: usize = 64;
 
 /// What is known of one policy. Places are byte ranges of its text.
 #[derive(Debug, Default)]
@@ -54,11 +58,15 @@ struct Gathered {
 
 /// Looks at every policy.
 pub fn typed(schema: &Schema, policies: &[Policy]) -> Vec<Typed> {
-    let checker = Typechecker::new(schema.validator(), ValidationMode::Strict);
-    policies
-        .iter()
-        .map(|policy| of_policy(&checker, policy))
-        .collect()
+    let policies: Vec<&[Policy]> = policies.chunks(AT_ONCE).collect();
+    let typed = in_parallel(&policies, |policies| {
+        let checker = Typechecker::new(schema.validator(), ValidationMode::Strict);
+        let of_policy = |policy| of_policy(&checker, policy);
+        stacker::grow(nesting::STACK_BYTES, || -> Vec<Typed> {
+            policies.iter().map(of_policy).collect()
+        })
+    });
+    typed.into_iter().flatten().collect()
 }
 
 fn of_policy(checker: &Typechecker<'_>, policy: &Policy) -> Typed {
