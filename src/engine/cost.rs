@@ -75,7 +75,8 @@ impl Evaluation<'_> {
     /// Whether a part of a candidate's condition holds; `None` when it cannot be
     /// evaluated.
     pub fn holds(&self, candidate: &Policy, part: &Expr) -> Option<bool> {
-        let value = self.0.interpret(part, candidate.cedar.env()).ok()?;
+        let value = || self.0.interpret(part, candidate.cedar.env()).ok();
+        let value = candidate.on_its_stack(value)?;
         match value.value_kind() {
             ValueKind::Lit(Literal::Bool(holds)) => Some(*holds),
             _ => None,

@@ -153,9 +153,17 @@ impl<'a> Ground<'a> {
 
 /// Whether a policy whose scope matches is satisfied.
 pub(super) fn satisfied(policy: &Policy, evaluator: &Evaluator<'_>) -> Result<bool, String> {
-    let Some(condition) = &policy.condition else {
-        return Ok(true);
-    };
+    match &policy.condition {
+        None => Ok(true),
+        Some(condition) => policy.on_its_stack(|| holds(condition, policy, evaluator)),
+    }
+}
+
+fn holds(
+    condition: &ast::Expr,
+    policy: &Policy,
+    evaluator: &Evaluator<'_>,
+) -> Result<bool, String> {
     let value = evaluator
         .interpret(condition, policy.cedar.env())
         .map_err(|error| error.to_string())?;
@@ -166,7 +174,7 @@ pub(super) fn satisfied(policy: &Policy, evaluator: &Evaluator<'_>) -> Result<bo
     // has to negate it; only a repository without validation has one. Not the
     // whole policy is evaluated: its scope has matched, and the entities may be
     // a slice without what it reads.
-    let negated = ast::Expr::not(ast::Expr::clone(condition));
+    let negated = ast::Expr::not(condition.clone());
     let error = evaluator.interpret(&negated, policy.cedar.env()).err();
     Err(error.map_or_else(
         || "the condition is not a boolean".to_owned(),

@@ -113,7 +113,7 @@ pub fn examine(
     Ok(Examination {
         refused: None,
         policies: candidates
-            .map(|policy| examined(policy, &evaluator, with_reads))
+            .map(|policy| policy.on_its_stack(|| examined(policy, &evaluator, with_reads)))
             .collect(),
     })
 }
@@ -131,7 +131,13 @@ pub fn with_candidates<R>(
     look: impl FnOnce(&[&Policy], &Evaluator<'_>) -> R,
 ) -> Result<Result<R, Cause>, QueryError> {
     let ground = Ground::new(snapshot, view, query, &mut Footprint::default())?;
-    Ok(ground.map(|ground| look(&ground.candidates, &ground.evaluator(query))))
+    Ok(ground.map(|ground| {
+        let look = || look(&ground.candidates, &ground.evaluator(query));
+        match ground.candidates.iter().find(|policy| policy.is_deep()) {
+            Some(deep) => deep.on_its_stack(look),
+            None => look(),
+        }
+    }))
 }
 
 /// The clauses of a policy or template, in the order in which they are written.
@@ -166,6 +172,7 @@ enum Node<'a> {
 
 fn node(expr: &Expr) -> Node<'_> {
     match expr.expr_kind() {
+        ExprKind::And { left, right } if is_one_test(left, right) => Node::Clause,
         ExprKind::And { left, right } => Node::And(left, right),
         ExprKind::Or { left, right } => Node::Or(left, right),
         ExprKind::UnaryApp {
@@ -192,6 +199,19 @@ fn is_one_operator(not: &Expr, arg: &Expr) -> bool {
         }
     );
     is_comparison && not.source_loc().is_some() && not.source_loc() == arg.source_loc()
+}
+
+/// It makes `a is b && a in c` of `a is b in c`, too.
+fn is_one_test(is: &Expr, within: &Expr) -> bool {
+    let is_one = matches!(is.expr_kind(), ExprKind::Is { .. })
+        && matches!(
+            within.expr_kind(),
+            ExprKind::BinaryApp {
+                op: BinaryOp::In,
+                ..
+            }
+        );
+    is_one && is.source_loc().is_some() && is.source_loc() == within.source_loc()
 }
 
 fn walk<'a>(expr: &'a Expr, into: &mut Vec<&'a Expr>) {

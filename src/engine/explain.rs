@@ -78,7 +78,7 @@ pub fn explain(snapshot: &Snapshot, view: &View, query: &Query) -> Result<Explan
         if explanation.near_misses.len() < NEAR_MISSES_MAX {
             explanation
                 .near_misses
-                .extend(near_miss(policy, &evaluator));
+                .extend(policy.on_its_stack(|| near_miss(policy, &evaluator)));
         } else {
             explanation.left_out += 1;
         }

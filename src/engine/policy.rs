@@ -15,12 +15,18 @@ use cedar_policy_core::ast::SlotId;
 use smol_str::SmolStr;
 
 use super::access::Access;
+use super::depth::depth;
 use super::fault::Lines;
 use super::index::Index;
 use super::keep;
+use super::nesting;
 use super::scope::Parties;
 use super::scope::Scope;
 use super::strip::Pool;
+
+/// A condition of so many levels fits on the stack of any thread: in an unoptimised
+/// build Cedar's evaluator takes up to 20 KiB for each.
+const SHALLOW_MAX: usize = 32;
 
 /// What people are shown of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +145,25 @@ pub struct Policy {
     pub access: Arc<Access>,
     /// Cedar's own policy, with source locations, for errors and explanations.
     pub cedar: ast::Policy,
+    is_deep: bool,
+}
+
+impl Policy {
+    /// Whether its condition nests deep.
+    pub(crate) fn is_deep(&self) -> bool {
+        self.is_deep
+    }
+
+    /// Does what goes down into the condition. Cedar gives up where a thread has no
+    /// stack left, so what nests deep gets a stack of its own: what comes out must not
+    /// depend on the thread.
+    pub(crate) fn on_its_stack<R>(&self, work: impl FnOnce() -> R) -> R {
+        if self.is_deep {
+            stacker::grow(nesting::STACK_BYTES, work)
+        } else {
+            work()
+        }
+    }
 }
 
 /// A policy template, to be linked by the directory's data.
@@ -151,6 +176,7 @@ pub struct Template {
     /// What its condition can read, by slot where it reads through one.
     pub access: Arc<Access>,
     condition: Option<Arc<Expr>>,
+    is_deep: bool,
 }
 
 impl Template {
@@ -161,6 +187,7 @@ impl Template {
             info: Arc::new(info),
             access: Arc::new(condition.map(Access::of).unwrap_or_default()),
             condition: condition.map(|condition| pool.strip(condition)),
+            is_deep: condition.is_some_and(|condition| depth(condition) > SHALLOW_MAX),
             cedar,
         }
     }
@@ -194,6 +221,7 @@ impl Template {
             scope: Scope::new(&cedar)?,
             condition: self.condition.clone(),
             access: Arc::clone(&self.access),
+            is_deep: self.is_deep,
             cedar,
         })
     }

@@ -13,6 +13,10 @@ use super::View;
 use super::compile;
 use super::decide;
 use super::digest::Digest;
+use super::examine::Verdict;
+use super::examine::clauses;
+use super::examine::examine;
+use super::examine::with_candidates;
 use super::explain;
 use super::explain::Explanation;
 use super::query::Context;
@@ -262,4 +266,100 @@ fn a_forbid_whose_condition_is_no_boolean_fails_with_carried_entities_too() {
         world.decide(&world.opens("gold")).cause(),
         Some(Cause::ForbidFailed)
     );
+}
+
+/// Conditions of nearly as many levels as a text may have; all hold of `gold`.
+fn deep_conditions() -> [String; 4] {
+    let long = |part: &str, with: &str| vec![part; 980].join(with);
+    [
+        format!(
+            "{} || principal.level == 5",
+            long("principal.level == 1", " || ")
+        ),
+        long("principal.level == 5", " && "),
+        format!("0 < principal.level + {}", long("1", " + ")),
+        format!("!({})", long("principal.level == 1", " || ")),
+    ]
+}
+
+#[test]
+fn a_deep_condition_comes_to_the_same_on_any_thread() {
+    for condition in deep_conditions() {
+        let text =
+            format!("@id(\"deep\") permit(principal, action, resource) when {{ {condition} }};");
+        let world = world_of(MANIFEST, &text);
+        let query = world.opens("gold");
+        let asked = || {
+            let examination = examine(&world.snapshot, &world.view, &query, true).unwrap();
+            let [examined] = examination.policies.as_slice() else {
+                panic!("{examination:?}")
+            };
+            assert_eq!(examined.verdict, Verdict::Satisfied, "{condition}");
+            assert!(world.decide(&query).is_allow(), "{condition}");
+            let misses = world.explain(&world.opens("low")).near_misses;
+            assert!(misses.iter().all(|miss| miss.error.is_none()), "{misses:?}");
+            let steps =
+                with_candidates(&world.snapshot, &world.view, &query, |found, evaluator| {
+                    let [policy] = found else { panic!() };
+                    let condition = policy.cedar.non_scope_constraints().unwrap();
+                    evaluator.interpret(condition, policy.cedar.env()).is_ok()
+                });
+            assert_eq!(steps.unwrap(), Ok(true), "{condition}");
+        };
+        std::thread::scope(|scope| {
+            for bytes in [1 << 20, 8 << 20] {
+                let thread = std::thread::Builder::new().stack_size(bytes);
+                thread.spawn_scoped(scope, asked).unwrap().join().unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn what_is_deeper_than_its_operators_is_refused() {
+    let groups = |count: usize| {
+        (0..count).fold("principal.level == 5".to_owned(), |text, _| {
+            format!("({text}{})", " && principal.level == 5".repeat(300))
+        })
+    };
+    let compiled = |count: usize| {
+        let text = format!(
+            "permit(principal, action, resource) when {{ {} }};",
+            groups(count)
+        );
+        let files = [("s.cedarschema", SCHEMA), ("p.cedar", &*text)];
+        compile(&Files::new(files.map(|(path, text)| {
+            (path.to_owned(), text.as_bytes().to_vec())
+        })))
+    };
+    assert!(compiled(3).is_ok());
+    let faults = compiled(15).unwrap_err();
+    assert_eq!(faults.first().unwrap().message, "nested too deep");
+}
+
+#[test]
+fn a_test_of_type_and_group_is_one_clause() {
+    let text = "permit(principal, action, resource) when { principal is User in User::\"gold\" && principal.level == 5 };";
+    let world = world_of(MANIFEST, text);
+    let policy = world.snapshot.rules().iter().next().unwrap();
+    let clauses = clauses(policy.cedar.template(), &policy.info);
+    let texts: Vec<&str> = clauses.iter().map(|clause| &*clause.text).collect();
+    assert_eq!(
+        texts,
+        [
+            "principal is User in User::\"gold\"",
+            "principal.level == 5"
+        ]
+    );
+    let seen = |user: &str| -> Vec<Result<bool, String>> {
+        let query = world.opens(user);
+        let examination = examine(&world.snapshot, &world.view, &query, false).unwrap();
+        let seen = examination
+            .policies
+            .into_iter()
+            .flat_map(|policy| policy.seen);
+        seen.map(|seen| seen.value).collect()
+    };
+    assert_eq!(seen("gold"), [Ok(true), Ok(true)]);
+    assert_eq!(seen("low"), [Ok(false)]);
 }
