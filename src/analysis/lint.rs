@@ -12,6 +12,7 @@
 //! any file of rules: [`conditions`], [`overlaps`], [`evaluation`], [`names`],
 //! [`repository`], [`literals`], [`grants`], [`annotations`], [`wording`].
 
+pub mod absence;
 pub mod annotations;
 pub mod conditions;
 pub mod evaluation;
