@@ -154,12 +154,18 @@ pub fn run(subject: &Subject<'_>, options: &Options) -> Report {
     let findings = in_parallel(&run, |(rule, level)| {
         stacker::grow(nesting::STACK_BYTES, || found_by(rule, *level, subject))
     });
-    let findings: Vec<Finding> = findings.into_iter().flatten().collect();
+    let mut findings: Vec<Finding> = findings.into_iter().flatten().collect();
+    for finding in &mut findings {
+        finding.keep_comments();
+    }
     let (mut findings, used) = exceptions::without_allowed(findings, &subject.policies);
     if let Some((rule, level)) = run.iter().find(|(rule, _)| rule.id == exceptions::UNUSED) {
         let ran = run.iter().map(|(rule, _)| rule.id).collect();
         let mut found = Found::new(rule, *level);
         exceptions::unused(&subject.policies, &ran, &used, &mut found);
+        for finding in &mut found.findings {
+            finding.keep_comments();
+        }
         findings.extend(exceptions::without_allowed(found.findings, &subject.policies).0);
     }
     findings.sort_by(|a, b| {
