@@ -12,6 +12,7 @@
 //! any file of rules: [`conditions`], [`overlaps`], [`evaluation`], [`names`],
 //! [`repository`], [`literals`], [`grants`], [`annotations`], [`wording`].
 
+pub mod absence;
 pub mod annotations;
 pub mod conditions;
 pub mod evaluation;
@@ -54,13 +55,16 @@ pub use subject::Texts;
 use crate::directory;
 use crate::engine::Fault;
 use crate::engine::Files;
+use crate::engine::Snapshot;
 use crate::engine::compile;
+use crate::engine::files::Role;
 use crate::engine::manifest::LintSettings;
 use crate::engine::nesting;
 use crate::parallel::both;
 use crate::parallel::in_parallel;
 use finding::Found;
 use rule::Check;
+use subject::Compiled;
 
 /// What to look for.
 #[derive(Debug, Clone)]
@@ -104,14 +108,33 @@ pub fn lint(files: &Files, options: &Options) -> Report {
             .map_err(|found| faults.extend(found))
             .ok()
     });
+    // A policy with a fault says nothing against the schema.
+    let of_schema = snapshot.is_none().then(|| compile(&schema_of(files)).ok());
+    let of_schema = of_schema.flatten();
+    let compiled = Compiled {
+        snapshot: snapshot.as_ref(),
+        schema: snapshot
+            .as_ref()
+            .or(of_schema.as_ref())
+            .and_then(Snapshot::schema),
+        view: view.as_ref(),
+    };
     let now = options.now.clone();
     stacker::grow(nesting::STACK_BYTES, || {
-        let subject = Subject::new(files, texts, snapshot.as_ref(), view.as_ref(), now);
+        let subject = Subject::new(files, texts, compiled, now);
         Report {
             faults,
             ..run(&subject, options)
         }
     })
+}
+
+/// The schema of a repository, and nothing else of it: without a file of policies there is
+/// no repository, so it has an empty one.
+fn schema_of(files: &Files) -> Files {
+    let schema = files.with_role(Role::Schema);
+    let schema = schema.map(|(file, content)| (file.to_owned(), content.to_vec()));
+    Files::new(schema.chain([("none.cedar".to_owned(), Vec::new())]))
 }
 
 /// Runs the rules over a subject.
@@ -131,12 +154,18 @@ pub fn run(subject: &Subject<'_>, options: &Options) -> Report {
     let findings = in_parallel(&run, |(rule, level)| {
         stacker::grow(nesting::STACK_BYTES, || found_by(rule, *level, subject))
     });
-    let findings = findings.into_iter().flatten().collect();
+    let mut findings: Vec<Finding> = findings.into_iter().flatten().collect();
+    for finding in &mut findings {
+        finding.keep_comments();
+    }
     let (mut findings, used) = exceptions::without_allowed(findings, &subject.policies);
     if let Some((rule, level)) = run.iter().find(|(rule, _)| rule.id == exceptions::UNUSED) {
         let ran = run.iter().map(|(rule, _)| rule.id).collect();
         let mut found = Found::new(rule, *level);
         exceptions::unused(&subject.policies, &ran, &used, &mut found);
+        for finding in &mut found.findings {
+            finding.keep_comments();
+        }
         findings.extend(exceptions::without_allowed(found.findings, &subject.policies).0);
     }
     findings.sort_by(|a, b| {

@@ -62,7 +62,7 @@ pub struct LintArgs {
     /// What makes the run fail besides errors
     #[arg(long, value_name = "LEVEL")]
     deny: Option<Denied>,
-    /// Mend what can be mended; every policy says the same afterwards, or the file is left alone
+    /// Mend what can be mended; every policy says the same afterwards, and every comment stays
     #[arg(long)]
     fix: bool,
     /// The time that dates in policies are compared with; by default that of the clock

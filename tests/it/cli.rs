@@ -24,6 +24,7 @@ mod fmt;
 mod init;
 mod isolation;
 mod lint;
+mod lint_findings;
 mod lint_fix;
 mod lint_rules;
 mod prove;

@@ -16,6 +16,12 @@ use super::rule::Needs;
 use super::rule::Rule;
 use super::subject::Subject;
 
+/// A policy that says nothing of itself but its id.
+const BARE: Example = Example::new(
+    r#"@id("operators-read")
+permit (principal in Role::"operator", action == Action::"read", resource is Device);"#,
+);
+
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
     Rule {
@@ -44,10 +50,7 @@ permit (principal in Role::"operator", action == Action::"read", resource is Dev
         level: Level::Warning,
         summary: "a policy has no `@reason`",
         why: "The reason is what a person is told when the policy decides.",
-        bad: Example::new(
-            r#"@id("operators-read")
-permit (principal in Role::"operator", action == Action::"read", resource is Device);"#,
-        ),
+        bad: BARE,
         good: Example::new(
             r#"@id("operators-read")
 @reason("You are an operator.")
@@ -63,10 +66,7 @@ permit (principal in Role::"operator", action == Action::"read", resource is Dev
         level: Level::Info,
         summary: "a policy has no `@title`",
         why: "The title is the policy in one line, for lists and reviews.",
-        bad: Example::new(
-            r#"@id("operators-read")
-permit (principal in Role::"operator", action == Action::"read", resource is Device);"#,
-        ),
+        bad: BARE,
         good: Example::new(
             r#"@id("operators-read")
 @title("Operators read devices")
@@ -183,8 +183,9 @@ fn missing_id(subject: &Subject<'_>, found: &mut Found) {
             format!("this policy is known as `{}`", policy.id),
             "give it an `@id` that stays",
         );
-        // A link names it by the id that it has.
-        if linked.contains(policy.id.as_str()) {
+        // A link, a test or an invariant names it by the id that it has.
+        let id = policy.id.as_str();
+        if linked.contains(id) || subject.named_by_position.contains(id) {
             continue;
         }
         let id = free_id(policy, &mut taken);

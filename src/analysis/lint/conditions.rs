@@ -3,6 +3,7 @@
 use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
 use cedar_policy_core::ast::Literal;
+use cedar_policy_core::ast::UnaryOp;
 
 use super::finding::Found;
 use super::policy::Keyword;
@@ -17,6 +18,7 @@ use super::rule::Rule;
 use super::subject::Subject;
 use super::truth::Known;
 use super::truth::literal;
+use super::walk::parts;
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
@@ -26,7 +28,7 @@ pub const RULES: &[Rule] = &[
         level: Level::Error,
         summary: "a condition can never hold, so the policy never applies",
         why: "A permit that never applies is dead text; a forbid that never applies is a protection that is not there. \
-              Constants are folded, and what has to hold further left is taken into account.",
+              Constants are folded, and what the scope demands and what has to hold further left are taken into account.",
         bad: Example::new(
             r#"@id("operators-of-level-one-and-two")
 permit (principal in Role::"operator", action == Action::"read", resource is Device)
@@ -124,6 +126,9 @@ fn never_true(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
 /// it cannot hold by itself.
 fn first_that_fails(policy: &Policy) -> Option<(&Expr, bool)> {
     let mut known = Known::default();
+    for demand in &policy.demands {
+        known.learn(demand, true);
+    }
     for conjunct in policy.conjuncts() {
         let wanted = !conjunct.is_negated;
         if known.truth(conjunct.expr) == Some(!wanted) {
@@ -159,33 +164,62 @@ fn dead_branch(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     if first_that_fails(policy).is_some() {
         return;
     }
-    for expr in policy.expressions() {
-        let known = Known::default();
-        match expr.expr_kind() {
-            ExprKind::Or { left, right } if known.truth(expr).is_none() => {
-                for side in [left, right] {
-                    if known.truth(side) == Some(false) {
-                        found.at(
-                            policy,
-                            span_of(side),
-                            "this alternative can never hold",
-                            "mend it, or leave it out",
-                        );
-                    }
-                }
+    for clause in &policy.clauses {
+        truth_and_branches(&clause.body, policy, found);
+    }
+}
+
+/// What an expression always is by itself. Looks for what is never taken on the way, so
+/// that no part is looked at anew for each one around it.
+fn truth_and_branches(expr: &Expr, policy: &Policy, found: &mut Found) -> Option<bool> {
+    let known = Known::default();
+    match expr.expr_kind() {
+        ExprKind::And { left, right } => {
+            let truth = truth_and_branches(left, policy, found);
+            truth_and_branches(right, policy, found);
+            known.joined((left, truth), right, true)
+        }
+        ExprKind::Or { left, right } => {
+            let of_left = truth_and_branches(left, policy, found);
+            let of_right = truth_and_branches(right, policy, found);
+            let truth = known.joined((left, of_left), right, false);
+            let sides = [(left, of_left), (right, of_right)].into_iter();
+            let never = sides.filter(|(_, of_side)| *of_side == Some(false));
+            for (side, _) in never.filter(|_| truth.is_none()) {
+                found.at(
+                    policy,
+                    span_of(side),
+                    "this alternative can never hold",
+                    "mend it, or leave it out",
+                );
             }
-            ExprKind::If { test_expr, .. } => {
-                if let Some(value) = known.truth(test_expr) {
-                    let branch = if value { "else" } else { "then" };
-                    found.at(
-                        policy,
-                        span_of(test_expr),
-                        format!("this is always {value}, so `{branch}` is never taken"),
-                        "mend the test, or leave the branch out",
-                    );
-                }
+            truth
+        }
+        ExprKind::UnaryApp {
+            op: UnaryOp::Not,
+            arg,
+        } => truth_and_branches(arg, policy, found).map(|truth| !truth),
+        ExprKind::If { test_expr, .. } => {
+            let test = truth_and_branches(test_expr, policy, found);
+            for part in parts(expr).into_iter().skip(1) {
+                truth_and_branches(part, policy, found);
             }
-            _ => {}
+            if let Some(value) = test {
+                let branch = if value { "else" } else { "then" };
+                found.at(
+                    policy,
+                    span_of(test_expr),
+                    format!("this is always {value}, so `{branch}` is never taken"),
+                    "mend the test, or leave the branch out",
+                );
+            }
+            known.truth(expr)
+        }
+        _ => {
+            for part in parts(expr) {
+                truth_and_branches(part, policy, found);
+            }
+            known.truth(expr)
         }
     }
 }

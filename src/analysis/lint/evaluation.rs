@@ -11,9 +11,15 @@ use super::rule::Needs;
 use super::rule::Rule;
 use super::subject::Subject;
 use super::types::Typed;
+use super::types::Undeclared;
+use super::types::path;
 use super::walk::untested_reads;
+use crate::engine::closest::closest;
 use crate::engine::manifest::OnError;
+use crate::engine::manifest::Validation;
+use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
+use smol_str::SmolStr;
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
@@ -38,8 +44,30 @@ when { context has risk && context.risk < 3 };"#,
             &[("manifest.toml", "validate = \"off\"\n")],
         ),
         is_fixable: false,
-        needs: Needs::Text,
+        needs: Needs::SchemaIfAny,
         check: Check::All(unguarded),
+    },
+    Rule {
+        id: "unknown-attribute",
+        group: Group::Correctness,
+        level: Level::Error,
+        summary: "`has` asks for an attribute that the schema does not declare",
+        why: "It is never true. Cedar refuses to read what is not declared, but takes a test for it, and does not look at what \
+              stands behind such a test. Looked at in every kind of request that the policy can be about: what one of them \
+              declares is known.",
+        bad: Example::new(
+            r#"@id("nothing-without-mfa")
+forbid (principal, action == Action::"command", resource)
+unless { context.session has mfaa && context.session.mfaa };"#,
+        ),
+        good: Example::new(
+            r#"@id("nothing-without-mfa")
+forbid (principal, action == Action::"command", resource)
+unless { context.session has mfa && context.session.mfa };"#,
+        ),
+        is_fixable: false,
+        needs: Needs::Types,
+        check: Check::All(unknown_attribute),
     },
     Rule {
         id: "forbid-can-error",
@@ -48,7 +76,7 @@ when { context has risk && context.risk < 3 };"#,
         summary: "the condition of a forbid can fail to evaluate",
         why: "By default a forbid that fails denies, so everybody is shut out by one device whose site is not stored; with \
               `errors = \"cedar\"` the forbid vanishes, and everybody gets in. Arithmetic fails where it leaves 64 bits, \
-              an attribute where the entity that it is read from is not stored.",
+              a time where it is moved by a duration from elsewhere, an attribute where the entity that it is read from is not stored.",
         bad: Example::new(
             r#"@id("only-in-europe")
 forbid (principal, action == Action::"command", resource)
@@ -89,7 +117,8 @@ when { context.session.ip.isInRange(ip("10.0.0.0/8")) };"#,
 const ASK_FIRST: &str = "ask for it with `has` before, and decide what a missing one means";
 
 fn unguarded(subject: &Subject<'_>, found: &mut Found) {
-    if subject.is_validated() || subject.snapshot.is_none() {
+    // What strict validation refuses is a fault of the repository already.
+    if subject.schema().is_some() && subject.manifest.validate == Validation::Strict {
         return;
     }
     for (at, policy) in subject.policies.iter().enumerate() {
@@ -166,4 +195,44 @@ fn needless_has(subject: &Subject<'_>, found: &mut Found) {
             );
         }
     }
+}
+
+fn unknown_attribute(subject: &Subject<'_>, found: &mut Found) {
+    for (at, policy, typed) in each_typed(subject) {
+        found.of = Some(at);
+        for undeclared in &typed.undeclared_tests {
+            let tests = policy.expressions();
+            let mut tests = tests.filter(|expr| is_test_of(expr, undeclared));
+            let name = undeclared.name.as_str();
+            let of = undeclared.of.join(".");
+            let meant = closest(name, undeclared.declared.iter().map(SmolStr::as_str));
+            let hint = match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "declare it in the schema, or leave the test out".to_owned(),
+            };
+            found.at(
+                policy,
+                tests.next().map_or_else(|| policy.head(), span_of),
+                format!("the schema declares no `{name}` of `{of}`, so this is never true"),
+                hint,
+            );
+        }
+    }
+}
+
+/// Whether this is where an attribute is tested.
+fn is_test_of(expr: &Expr, undeclared: &Undeclared) -> bool {
+    let (of, names) = match expr.expr_kind() {
+        ExprKind::HasAttr { expr, attr } => (expr, vec![attr]),
+        ExprKind::ExtHasAttr { expr, attrs } => (expr, attrs.iter().collect()),
+        _ => return false,
+    };
+    let Some(mut path) = path(of) else {
+        return false;
+    };
+    names.into_iter().any(|name| {
+        let is_it = path == undeclared.of && *name == undeclared.name;
+        path.push(name.clone());
+        is_it
+    })
 }

@@ -37,6 +37,17 @@ pub const ENTITIES: &str = r#"[
 ]
 "#;
 
+/// A template and a link of it.
+pub const SHARED: Example = Example::with(
+    r#"@id("share")
+permit (principal == ?principal, action == Action::"read", resource == ?resource);"#,
+    &[(
+        "links/shares.json",
+        r#"[{"template_id": "share", "link_id": "press-with-ann",
+  "args": {"?principal": "User::\"ann\"", "?resource": "Device::\"press\""}}]"#,
+    )],
+);
+
 /// The file that the policies of an example are in.
 pub const POLICIES: &str = "policies/example.cedar";
 

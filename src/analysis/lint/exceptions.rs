@@ -63,7 +63,7 @@ permit (principal in Role::"operator", action == Action::"read", resource is Dev
 permit (principal in Role::"operator", action == Action::"read", resource);"#,
         ),
         is_fixable: true,
-        needs: Needs::Text,
+        needs: Needs::Compiled,
         check: Check::Last,
     },
 ];

@@ -9,6 +9,7 @@ use super::policy::Policy;
 use super::rule::Level;
 use super::rule::Rule;
 use super::source::Source;
+use super::text_edits::comments;
 use crate::engine::Fault;
 
 /// One finding, at its place.
@@ -62,6 +63,14 @@ impl Edit {
 }
 
 impl Finding {
+    /// Leaves the mending to a person where it would take a comment away.
+    pub(super) fn keep_comments(&mut self) {
+        let mut edits = self.edits.iter();
+        if edits.any(|edit| !comments(self.source.slice(&edit.span)).is_empty()) {
+            self.edits.clear();
+        }
+    }
+
     /// The finding as faults are shown. Counts lines from the start of the file.
     pub fn fault(&self) -> Fault {
         let (file, text) = (&self.source.file, &self.source.text);

@@ -1,8 +1,8 @@
 //! Mending what can be mended without a decision of the author.
 //!
-//! An edit is kept only if the text parses afterwards and every policy says the same
-//! as before: the same effect, scope, annotations (but for those of lints), and the
-//! same condition in its normal form ([`Meaning`]).
+//! An edit is kept only if the text parses afterwards, has the same comments, and every
+//! policy says the same as before: the same effect, scope, annotations (but for those of
+//! lints), and the same condition in its normal form ([`Meaning`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use super::network::Network;
 use super::policy::Keyword;
 use super::policy::Policy;
 use super::source::Source;
+use super::text_edits::comments;
 use super::truth::literal;
 use crate::engine::Files;
 use crate::engine::nesting;
@@ -39,8 +40,8 @@ pub struct Fixed {
     pub files: Files,
     /// The files that have changed, and how many findings of each are mended.
     pub changed: BTreeMap<String, usize>,
-    /// The files that were left alone because the outcome would have said something
-    /// else, or not compiled.
+    /// The files that were left alone, or mended in part, because the outcome would have
+    /// said something else, or not compiled.
     pub refused: Vec<String>,
     /// What is found now.
     pub report: Report,
@@ -94,15 +95,12 @@ fn round(fixed: &mut Fixed) -> Option<Round> {
     let mut texts = BTreeMap::new();
     let mut changed = BTreeMap::new();
     for (file, findings) in by_file {
-        let source = findings.first().map(|finding| &finding.source);
-        match (source, mended_text(&findings)) {
-            (Some(source), Some((text, count)))
-                if *text != *source.text && says_the_same(source, &text) =>
-            {
+        match mended_soundly(&sound(&findings)) {
+            Some((text, count)) => {
                 changed.insert(file.clone(), count);
                 texts.insert(file, text);
             }
-            _ => fixed.refused.push(file),
+            None => fixed.refused.push(file),
         }
     }
     let files = Files::new(fixed.files.all().map(|(file, content)| {
@@ -112,27 +110,55 @@ fn round(fixed: &mut Fixed) -> Option<Round> {
     (!changed.is_empty()).then_some(Round { files, changed })
 }
 
+/// The findings of a file that can be mended together. Where not all can, each half is
+/// tried by itself, so that one that cannot be mended keeps no other from it.
+fn sound<'f>(findings: &[&'f Finding]) -> Vec<&'f Finding> {
+    if mended_soundly(findings).is_some() {
+        return findings.to_vec();
+    }
+    if findings.len() < 2 {
+        return Vec::new();
+    }
+    let (one, other) = findings.split_at(findings.len() / 2);
+    let mut one = sound(one);
+    let both = [&*one, &sound(other)].concat();
+    // What is left out now is tried again in the next round.
+    if mended_soundly(&both).is_some() {
+        one = both;
+    }
+    one
+}
+
+/// The text with what is found mended, if it is another one that says the same.
+fn mended_soundly(findings: &[&Finding]) -> Option<(String, usize)> {
+    let source = &findings.first()?.source;
+    let mended = mended_text(findings)?;
+    let is_sound = *mended.0 != *source.text && says_the_same(source, &mended.0);
+    is_sound.then_some(mended)
+}
+
 /// The text with all edits that do not touch each other, and how many findings
 /// they mend.
 fn mended_text(findings: &[&Finding]) -> Option<(String, usize)> {
     let text = &findings.first()?.source.text;
-    let mut edits: Vec<&Edit> = Vec::new();
+    // By where they start. None touches another, so of those that start before an end,
+    // the last one reaches furthest.
+    let mut edits: BTreeMap<usize, &Edit> = BTreeMap::new();
     let mut count = 0;
     for finding in findings {
         let touches = |edit: &Edit| {
-            edits
-                .iter()
-                .any(|other| edit.span.start <= other.span.end && other.span.start <= edit.span.end)
+            let before = edits.range(..=edit.span.end).next_back();
+            before.is_some_and(|(_, other)| edit.span.start <= other.span.end)
         };
         if !finding.edits.iter().any(touches) {
-            edits.extend(&finding.edits);
+            let new = finding.edits.iter();
+            edits.extend(new.map(|edit| (edit.span.start, edit)));
             count += 1;
         }
     }
-    edits.sort_by_key(|edit| edit.span.start);
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
-    for edit in edits {
+    for edit in edits.into_values() {
         out.push_str(text.get(done..edit.span.start)?);
         out.push_str(&edit.text);
         done = edit.span.end;
@@ -143,6 +169,9 @@ fn mended_text(findings: &[&Finding]) -> Option<(String, usize)> {
 
 /// Whether two texts have the same policies, but for what lints may mend.
 fn says_the_same(before: &Arc<Source>, after: &str) -> bool {
+    if comments(&before.text) != comments(after) {
+        return false;
+    }
     let after = Arc::new(Source::new(&before.file, after));
     let (Ok(before), Ok(after)) = (Policy::parse_all(before), Policy::parse_all(&after)) else {
         return false;
@@ -287,4 +316,37 @@ fn base_of(range: &Expr) -> Option<Expr> {
         fn_name.clone(),
         vec![build().val(base)],
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Edit;
+    use super::Finding;
+    use super::Source;
+    use super::mended_soundly;
+    use super::sound;
+    use crate::analysis::lint::finding::Found;
+    use crate::analysis::lint::rule;
+
+    #[test]
+    fn one_that_cannot_be_mended_keeps_no_other_from_it() {
+        let text =
+            "permit (principal, action, resource) // why\n when { true } when { context.a };";
+        let source = Arc::new(Source::new("p.cedar", text));
+        let rule = rule("when-true").unwrap();
+        let mut found = Found::new(rule, rule.level);
+        for taken in [" when { true }", " when { context.a }", " // why"] {
+            let start = text.find(taken).unwrap();
+            let span = start..start + taken.len();
+            let finding = found.in_file(&source, span.clone(), "", "");
+            finding.edits.push(Edit::remove(span));
+        }
+        let findings: Vec<&Finding> = found.findings.iter().collect();
+        assert_eq!(mended_soundly(&findings), None);
+        let sound = sound(&findings);
+        let (mended, count) = mended_soundly(&sound).unwrap();
+        assert_eq!((mended, count), (text.replacen(" when { true }", "", 1), 1));
+    }
 }

@@ -1,9 +1,15 @@
 //! Permits that give much, and forbids that can be stepped around.
 
+use cedar_policy_core::ast::BinaryOp;
+use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
+use cedar_policy_core::ast::Literal;
+use cedar_policy_core::ast::UnaryOp;
 use cedar_policy_core::ast::Var;
 
+use super::absence::decided_by_absence;
+use super::absence::starts_at_context;
 use super::finding::Found;
 use super::policy::Keyword;
 use super::policy::Policy;
@@ -17,7 +23,10 @@ use super::rule::Rule;
 use super::scopes::ActionSet;
 use super::scopes::Party;
 use super::subject::Subject;
-use super::walk::with_polarity;
+use super::truth::literal;
+use super::walk::parts;
+use super::wording::after_bang;
+use super::wording::compared_boolean;
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
@@ -184,10 +193,23 @@ when { context.now < datetime("9000-03-31") };"#,
     },
 ];
 
+fn is_var(expr: &Expr, wanted: Var) -> bool {
+    matches!(expr.expr_kind(), ExprKind::Var(var) if *var == wanted)
+}
+
 fn mentions(policy: &Policy, wanted: Var) -> bool {
-    policy
-        .expressions()
-        .any(|expr| matches!(expr.expr_kind(), ExprKind::Var(var) if *var == wanted))
+    policy.expressions().any(|expr| is_var(expr, wanted))
+}
+
+/// Whether a condition says which actions are meant: `action != x` and `unless { action
+/// == x }` say which are not.
+fn names_actions(policy: &Policy) -> bool {
+    let mut is_named = false;
+    policy.with_polarity(&mut |expr, is_negated| {
+        let mut parts = parts(expr).into_iter();
+        is_named |= !is_negated && parts.any(|part| is_var(part, Var::Action));
+    });
+    is_named
 }
 
 fn without(subject: &Subject<'_>, found: &mut Found, var: Var, what: &str) {
@@ -218,8 +240,7 @@ fn without_resource(subject: &Subject<'_>, found: &mut Found) {
 
 fn broad(subject: &Subject<'_>, found: &mut Found) {
     for (at, (policy, scope)) in subject.policies.iter().zip(&subject.scopes).enumerate() {
-        if policy.is_permit() && *scope.actions == ActionSet::Any && !mentions(policy, Var::Action)
-        {
+        if policy.is_permit() && *scope.actions == ActionSet::Any && !names_actions(policy) {
             found.of = Some(at);
             found.at(
                 policy,
@@ -232,45 +253,43 @@ fn broad(subject: &Subject<'_>, found: &mut Found) {
 }
 
 fn named_principal(subject: &Subject<'_>, found: &mut Found) {
+    let hint = "make it a template with `?principal` and a link, or give the principal a role";
     for (at, (policy, scope)) in subject.policies.iter().zip(&subject.scopes).enumerate() {
+        found.of = Some(at);
         if let Party::Eq(uid) = &scope.principal {
-            found.of = Some(at);
-            found.at(
-                policy,
-                policy.head(),
-                format!("this is about `{uid}` alone"),
-                "make it a template with `?principal` and a link, or give the principal a role",
+            let message = format!("this is about `{uid}` alone");
+            found.at(policy, policy.head(), message, hint);
+        }
+        let mut named = Vec::new();
+        policy.with_polarity(&mut |expr, is_negated| {
+            named.extend(
+                principal_of(expr)
+                    .filter(|_| !is_negated)
+                    .map(|uid| (expr, uid)),
             );
+        });
+        for (expr, uid) in named {
+            let message = format!("this is about `{uid}` by name");
+            found.at(policy, span_of(expr), message, hint);
         }
     }
 }
 
-/// Tests of the context with `has`, which have this polarity: negated when the
-/// policy applies without the fact.
-fn tests_of_context<'p>(policy: &'p Policy, wanted: bool, visit: &mut dyn FnMut(&'p Expr, String)) {
-    for clause in &policy.clauses {
-        let is_unless = clause.keyword == Keyword::Unless;
-        with_polarity(&clause.body, is_unless, &mut |expr, is_negated| {
-            let (of, name) = match expr.expr_kind() {
-                ExprKind::HasAttr { expr, attr } => (expr, attr.to_string()),
-                ExprKind::ExtHasAttr { expr, attrs } => {
-                    let attrs: Vec<&str> = attrs.iter().map(smol_str::SmolStr::as_str).collect();
-                    (expr, attrs.join("."))
-                }
-                _ => return,
-            };
-            if is_negated == wanted && starts_at_context(of) {
-                visit(expr, name);
-            }
-        });
-    }
-}
-
-fn starts_at_context(expr: &Expr) -> bool {
-    match expr.expr_kind() {
-        ExprKind::Var(var) => *var == Var::Context,
-        ExprKind::GetAttr { expr, .. } => starts_at_context(expr),
-        _ => false,
+/// The principal that a comparison with `principal` names.
+fn principal_of(expr: &Expr) -> Option<&EntityUID> {
+    let ExprKind::BinaryApp {
+        op: BinaryOp::Eq,
+        arg1,
+        arg2,
+    } = expr.expr_kind()
+    else {
+        return None;
+    };
+    let sides = [(arg1, arg2), (arg2, arg1)].into_iter();
+    let mut other = sides.filter(|(side, _)| is_var(side, Var::Principal));
+    match literal(other.next()?.1)? {
+        Literal::EntityUID(uid) => Some(uid),
+        _ => None,
     }
 }
 
@@ -278,52 +297,47 @@ fn permit_on_absence(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     if !policy.is_permit() {
         return;
     }
-    tests_of_context(policy, true, &mut |expr, name| {
+    for (expr, name) in decided_by_absence(policy, true) {
         found.at(
             policy,
             span_of(expr),
             format!("this permit holds when `{name}` is left out of the context"),
             "ask for the fact: `when { context has it && it is good }`",
         );
-    });
+    }
 }
 
 fn forbid_on_absence(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     if policy.is_permit() {
         return;
     }
-    tests_of_context(policy, false, &mut |expr, name| {
+    for (expr, name) in decided_by_absence(policy, false) {
         found.at(
             policy,
             span_of(expr),
             format!("this forbid does not apply when `{name}` is left out of the context"),
             "turn it around: `unless { context has it && it is good }`",
         );
-    });
+    }
 }
 
 fn break_glass(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     if !policy.is_permit() || policy.annotation("obligation").is_some() {
         return;
     }
-    let read = policy
-        .expressions()
-        .find_map(|expr| match expr.expr_kind() {
-            ExprKind::GetAttr { attr, expr: of } if starts_at_context(of) => {
-                let name: String = attr
-                    .chars()
-                    .filter(|c| c.is_alphanumeric())
-                    .collect::<String>()
-                    .to_lowercase();
-                let words = ["breakglass", "emergency", "override"];
-                words
-                    .iter()
-                    .any(|word| name.contains(word))
-                    .then_some((expr, attr))
-            }
-            _ => None,
-        });
-    if let Some((expr, attr)) = read {
+    let mut opened = Vec::new();
+    for clause in &policy.clauses {
+        opens(&clause.body, clause.keyword == Keyword::Unless, &mut opened);
+    }
+    // What is read says more than the test before it.
+    let is_read = |expr: &Expr| {
+        matches!(expr.expr_kind(), ExprKind::GetAttr { expr, attr }
+        if starts_at_context(expr) && is_for_emergencies(attr))
+    };
+    if policy.expressions().any(is_read) {
+        opened.retain(|(expr, _)| is_read(expr));
+    }
+    if let Some((expr, attr)) = opened.first() {
         found.at(
             policy,
             span_of(expr),
@@ -331,6 +345,43 @@ fn break_glass(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
             "add an obligation: `@obligation(\"notify-security\")`",
         );
     }
+}
+
+/// The attributes for emergencies that a condition asks for, rather than against.
+fn opens<'p>(expr: &'p Expr, is_negated: bool, found: &mut Vec<(&'p Expr, &'p str)>) {
+    match expr.expr_kind() {
+        ExprKind::And { .. } | ExprKind::Or { .. } | ExprKind::If { .. } => {
+            for part in parts(expr) {
+                opens(part, is_negated, found);
+            }
+        }
+        ExprKind::UnaryApp {
+            op: UnaryOp::Not,
+            arg,
+        } => {
+            // `x != "none"` asks for it too; `x != true` asks against it.
+            let is_against = after_bang(expr).is_some() || compared_boolean(arg).is_some();
+            opens(arg, is_negated != is_against, found);
+        }
+        _ if is_negated != (compared_boolean(expr) == Some(false)) => {}
+        _ => found.extend(expr.subexpressions().filter_map(|part| {
+            let (of, attr) = match part.expr_kind() {
+                ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => (expr, attr),
+                ExprKind::ExtHasAttr { expr, attrs } => {
+                    (expr, attrs.iter().find(|attr| is_for_emergencies(attr))?)
+                }
+                _ => return None,
+            };
+            (starts_at_context(of) && is_for_emergencies(attr)).then_some((part, attr.as_str()))
+        })),
+    }
+}
+
+fn is_for_emergencies(attribute: &str) -> bool {
+    let letters = attribute.chars().filter(|c| c.is_alphanumeric());
+    let name = letters.collect::<String>().to_lowercase();
+    let mut words = ["breakglass", "emergency", "override"].iter();
+    words.any(|word| name.contains(word))
 }
 
 fn cached_time(_: &Subject<'_>, policy: &Policy, found: &mut Found) {

@@ -1,6 +1,6 @@
 //! Literals that are not what they look like: networks, dates, patterns, letters.
 
-use std::ops::Range;
+use std::sync::Arc;
 
 use cedar_policy_core::ast::BinaryOp;
 use cedar_policy_core::ast::Expr;
@@ -15,6 +15,7 @@ use super::finding::Edit;
 use super::finding::Found;
 use super::moment::millis_until;
 use super::network::Network;
+use super::policy::Keyword;
 use super::policy::Policy;
 use super::policy::span_of;
 use super::rule::Check;
@@ -25,6 +26,8 @@ use super::rule::Needs;
 use super::rule::Rule;
 use super::subject::Subject;
 use super::truth::literal;
+use super::walk::parts;
+use super::wording::after_bang;
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
@@ -53,7 +56,8 @@ when { context.session.ip.isInRange(ip("10.0.0.0/24")) };"#,
         group: Group::Correctness,
         level: Level::Warning,
         summary: "of two ranges of addresses in one condition, one contains the other",
-        why: "The smaller range changes nothing, or an exception is larger than what it is taken from. Often a digit is wrong.",
+        why: "The smaller range changes nothing, or an exception is as large as what it is taken from. Often a digit is wrong. \
+              An exception that leaves something is none of this.",
         bad: Example::new(
             r#"@id("from-the-plant")
 permit (principal is User, action == Action::"read", resource is Device)
@@ -79,7 +83,7 @@ when {
         group: Group::Correctness,
         level: Level::Warning,
         summary: "a condition ends at a time that has passed",
-        why: "What was allowed, or forbidden, until then is not any more, and nobody took the text out. Times are compared with \
+        why: "What was allowed, forbidden or excepted until then is not any more, and nobody took the text out. Times are compared with \
               the clock, or with `--now`.",
         bad: Example::new(
             r#"@id("contractors-until-the-audit")
@@ -140,9 +144,10 @@ permit (principal is User, action == Action::"read", resource is Device in Site:
         id: "deceptive-text",
         group: Group::Security,
         level: Level::Error,
-        summary: "invisible characters, or letters of two alphabets in one name",
+        summary: "characters that cannot be seen, or letters of two alphabets in one name",
         why: "Characters that reorder a line make a reviewer read another policy than Cedar does, and `аdmin` with a Cyrillic `а` is another role \
-              than `admin`. Comments are looked at too.",
+              than `admin`. To Cedar a comment ends where a line feed or a carriage return stands, which most editors do not show. Comments are \
+              looked at too.",
         bad: Example::new(
             "@id(\"analysts-read\")\n// only n\u{200b}ight shift\npermit (principal is User, action == Action::\"read\", resource is Device);",
         ),
@@ -169,21 +174,19 @@ fn constructed<'a>(expr: &'a Expr, function: &str) -> Option<&'a str> {
     }
 }
 
-/// The ranges that addresses are looked for in.
-fn ranges(policy: &Policy) -> impl Iterator<Item = (&Expr, Network)> {
-    policy.expressions().filter_map(|expr| {
-        let ExprKind::ExtensionFunctionApp { fn_name, args } = expr.expr_kind() else {
-            return None;
-        };
-        match (fn_name.to_string() == "isInRange", &***args) {
-            (true, [_, range]) => Some((range, Network::parse(constructed(range, "ip")?)?)),
-            _ => None,
-        }
-    })
+/// The address that is looked for in a range, and the range.
+fn in_range(expr: &Expr) -> Option<(&Expr, &Expr, Network)> {
+    let ExprKind::ExtensionFunctionApp { fn_name, args } = expr.expr_kind() else {
+        return None;
+    };
+    match (fn_name.to_string() == "isInRange", &***args) {
+        (true, [of, range]) => Some((of, range, Network::parse(constructed(range, "ip")?)?)),
+        _ => None,
+    }
 }
 
 fn not_a_network(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
-    for (range, network) in ranges(policy) {
+    for (_, range, network) in policy.expressions().filter_map(in_range) {
         let base = network.base();
         if base == network {
             continue;
@@ -207,22 +210,63 @@ fn not_a_network(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     }
 }
 
-fn overlapping_ranges(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
-    let ranges: Vec<(&Expr, Network)> = ranges(policy).collect();
-    for (at, (range, network)) in ranges.iter().enumerate() {
-        let other = ranges
-            .iter()
-            .take(at)
-            .find(|(_, other)| other.contains(network) || network.contains(other));
-        if let Some((_, other)) = other {
-            let (inner, outer) = if other.contains(network) {
-                (network, other)
-            } else {
-                (other, network)
+/// A test whether an address is in a range.
+struct InRange<'p> {
+    /// The address that is asked about.
+    of: &'p Expr,
+    range: &'p Expr,
+    network: Network,
+    is_negated: bool,
+    /// It has to hold, or has to not hold, whatever else does.
+    is_conjunct: bool,
+}
+
+fn tests_of_ranges(policy: &Policy) -> Vec<InRange<'_>> {
+    let conjuncts = policy.conjuncts();
+    let mut found = Vec::new();
+    policy.with_polarity(&mut |expr, is_negated| {
+        if let Some((of, range, network)) = in_range(expr) {
+            found.push(InRange {
+                of,
+                range,
+                network,
+                is_negated,
+                is_conjunct: conjuncts.iter().any(|part| std::ptr::eq(part.expr, expr)),
+            });
+        }
+    });
+    found
+}
+
+impl InRange<'_> {
+    /// The smaller and the larger range of two, where that is more than an exception from
+    /// a range.
+    fn overlap<'n>(&'n self, other: &'n Self) -> Option<(&'n Network, &'n Network)> {
+        let (a, b) = (&self.network, &other.network);
+        if self.of != other.of {
+            return None;
+        }
+        if self.is_negated == other.is_negated {
+            return match (b.contains(a), a.contains(b)) {
+                (true, _) => Some((a, b)),
+                (_, true) => Some((b, a)),
+                _ => None,
             };
+        }
+        let (asked, excepted) = if self.is_negated { (b, a) } else { (a, b) };
+        let is_nothing_left = self.is_conjunct && other.is_conjunct && excepted.contains(asked);
+        is_nothing_left.then_some((asked, excepted))
+    }
+}
+
+fn overlapping_ranges(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
+    let tests = tests_of_ranges(policy);
+    for (at, test) in tests.iter().enumerate() {
+        let mut before = tests.iter().take(at);
+        if let Some((inner, outer)) = before.find_map(|other| test.overlap(other)) {
             found.at(
                 policy,
-                span_of(range),
+                span_of(test.range),
                 format!("`{inner}` is a part of `{outer}`"),
                 "leave one of them out, or mend it",
             );
@@ -230,46 +274,65 @@ fn overlapping_ranges(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     }
 }
 
-/// Upper bounds of `context.now`: the limit, and where it is written.
 fn past_date(subject: &Subject<'_>, policy: &Policy, found: &mut Found) {
-    for expr in policy.expressions() {
-        let negated = match expr.expr_kind() {
-            ExprKind::UnaryApp {
-                op: UnaryOp::Not,
-                arg,
-            } => Some(&**arg),
-            _ => None,
-        };
+    for clause in &policy.clauses {
+        let is_unless = clause.keyword == Keyword::Unless;
+        let mut written = Vec::new();
+        as_written(&clause.body, false, &mut written);
+        for (expr, is_negated) in written {
+            let Some((limit, is_until)) = compared_with_now(expr) else {
+                continue;
+            };
+            let passed = constructed(limit, "datetime")
+                .and_then(|text| millis_until(&subject.now, text))
+                .is_some_and(|millis| millis <= 0);
+            // `unless { now > limit }` is an end, and so is an exception until then.
+            let is_end = is_until == (is_negated == is_unless);
+            if !passed || !(is_end || is_until && !is_negated) {
+                continue;
+            }
+            let message = if is_until {
+                "this has not been true since the time that it names"
+            } else {
+                "this has always been true since the time that it names, and it is negated"
+            };
+            let hint = "delete what has ended, or set a new end";
+            found.at(policy, span_of(expr), message, hint);
+        }
+    }
+}
+
+/// The parts of a condition as they are written, with whether a `!` negates them.
+fn as_written<'p>(expr: &'p Expr, is_negated: bool, found: &mut Vec<(&'p Expr, bool)>) {
+    match (expr.expr_kind(), after_bang(expr)) {
+        (ExprKind::And { .. } | ExprKind::Or { .. } | ExprKind::If { .. }, _) => {
+            for part in parts(expr) {
+                as_written(part, is_negated, found);
+            }
+        }
+        (_, Some(negated)) => as_written(negated, !is_negated, found),
+        _ => found.push((expr, is_negated)),
+    }
+}
+
+/// What `context.now` is compared with, and whether it has to be before that.
+fn compared_with_now(expr: &Expr) -> Option<(&Expr, bool)> {
+    match expr.expr_kind() {
         // `limit > now` is `!(limit <= now)` to Cedar.
-        let (compared, is_negated) = negated.map_or((expr, false), |arg| (arg, true));
-        let ExprKind::BinaryApp {
+        ExprKind::UnaryApp {
+            op: UnaryOp::Not,
+            arg,
+        } => compared_with_now(arg).map(|(limit, is_until)| (limit, !is_until)),
+        ExprKind::BinaryApp {
             op: BinaryOp::Less | BinaryOp::LessEq,
             arg1,
             arg2,
-        } = compared.expr_kind()
-        else {
-            continue;
-        };
-        let (now, limit) = if is_negated {
-            (arg2, arg1)
-        } else {
-            (arg1, arg2)
-        };
-        let is_written_as_negation = policy.source.slice(&span_of(expr)).starts_with('!');
-        if !is_now(now) || (is_negated && is_written_as_negation) || under_not(policy, expr) {
-            continue;
-        }
-        let passed = constructed(limit, "datetime")
-            .and_then(|text| millis_until(&subject.now, text))
-            .is_some_and(|millis| millis <= 0);
-        if passed {
-            found.at(
-                policy,
-                span_of(expr),
-                "this has not been true since the time that it names",
-                "delete what has ended, or set a new end",
-            );
-        }
+        } => match (is_now(arg1), is_now(arg2)) {
+            (true, false) => Some((arg2, true)),
+            (false, true) => Some((arg1, false)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -280,17 +343,6 @@ fn is_now(expr: &Expr) -> bool {
         }
         _ => false,
     }
-}
-
-/// `now >= limit` is `!(now < limit)` to Cedar: a start, not an end.
-fn under_not(policy: &Policy, expr: &Expr) -> bool {
-    policy.expressions().any(|outer| match outer.expr_kind() {
-        ExprKind::UnaryApp {
-            op: UnaryOp::Not,
-            arg,
-        } => std::ptr::eq(&raw const **arg, expr),
-        _ => false,
-    })
 }
 
 fn patterns(policy: &Policy) -> impl Iterator<Item = (&Expr, &Pattern)> {
@@ -334,21 +386,24 @@ fn crosses_levels(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
 
 fn deceptive(subject: &Subject<'_>, found: &mut Found) {
     for source in &subject.sources {
-        for (span, message) in super::letters::deceptive(&source.text) {
-            let of = subject.policies.iter().position(|policy| {
-                policy.source.file == source.file && contains(&policy.span, &span)
-            });
-            found.of = of;
-            let policy = of.and_then(|at| subject.policies.get(at));
+        let deceptive = super::letters::deceptive(&source.text);
+        if deceptive.is_empty() {
+            continue;
+        }
+        let policies = subject.policies.iter().enumerate();
+        let of_file: Vec<(usize, &Policy)> = policies
+            .filter(|(_, policy)| Arc::ptr_eq(&policy.source, source))
+            .collect();
+        for (span, message) in deceptive {
+            let after = of_file.partition_point(|(_, policy)| policy.span.start <= span.start);
+            let before = of_file.get(..after).and_then(<[_]>::last);
+            let around = before.filter(|(_, policy)| span.end <= policy.span.end);
+            found.of = around.map(|(at, _)| *at);
             let hint = "type it again by hand";
-            match policy {
-                Some(policy) => found.at(policy, span, message, hint),
+            match around {
+                Some((_, policy)) => found.at(policy, span, message, hint),
                 None => found.in_file(source, span, message, hint),
             };
         }
     }
-}
-
-fn contains(outer: &Range<usize>, inner: &Range<usize>) -> bool {
-    outer.start <= inner.start && inner.end <= outer.end
 }

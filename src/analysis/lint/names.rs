@@ -1,5 +1,6 @@
 //! Names that nothing answers to: entities, types, actions, annotations.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use cedar_policy_core::ast::EntityType;
@@ -33,6 +34,10 @@ pub const ANNOTATIONS: &[&str] = &[
     "reason",
     "title",
 ];
+
+/// After this many unknown entities nobody looks for what was meant: each is compared with
+/// all entities of its type.
+const SUGGESTIONS_MAX: usize = 100;
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
@@ -173,30 +178,35 @@ fn place_of_text(policy: &Policy, text: &str) -> std::ops::Range<usize> {
 }
 
 fn unknown_entity(subject: &Subject<'_>, found: &mut Found) {
-    let Some(view) = subject.view else {
+    let Some(view) = subject.view() else {
         return;
     };
-    let stored: BTreeSet<&EntityType> = view
-        .iter()
-        .map(|(named, _)| named.uid().entity_type())
-        .collect();
+    let mut stored: BTreeMap<&EntityType, Vec<&str>> = BTreeMap::new();
+    for (named, _) in view.iter() {
+        let uid = named.uid();
+        stored
+            .entry(uid.entity_type())
+            .or_default()
+            .push(uid.eid().as_ref());
+    }
+    let mut suggestions = 0;
     for (at, policy) in subject.policies.iter().enumerate() {
         found.of = Some(at);
         for uid in named(policy).0 {
-            let is_looked_at = stored.contains(uid.entity_type())
-                && !uid.entity_type().is_action()
-                && !subject.manifest.implicit_types.contains(uid.entity_type());
-            if !is_looked_at || view.get(Probe::new(&uid)).is_some() {
+            let entity_type = uid.entity_type();
+            let Some(ids) = stored.get(entity_type).filter(|_| {
+                !entity_type.is_action() && !subject.manifest.implicit_types.contains(entity_type)
+            }) else {
+                continue;
+            };
+            if view.get(Probe::new(&uid)).is_some() {
                 continue;
             }
-            let ids = view.iter().filter_map(|(named, _)| {
-                let other = named.uid();
-                let is_same_type = other.entity_type() == uid.entity_type();
-                is_same_type.then(|| other.eid().as_ref())
-            });
+            suggestions += 1;
             let wanted: &str = uid.eid().as_ref();
-            let meant = closest(wanted, ids);
-            let entity_type = uid.entity_type();
+            let meant = (suggestions <= SUGGESTIONS_MAX)
+                .then(|| closest(wanted, ids.iter().copied()))
+                .flatten();
             let hint = match meant {
                 Some(meant) => format!("did you mean `{entity_type}::\"{meant}\"`?"),
                 None => "add it to `entities/`, or list its type in `implicit_types`".to_owned(),

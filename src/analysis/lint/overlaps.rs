@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
+use super::example::SHARED;
 use super::finding::Found;
 use super::pairs::duplicates;
 use super::pairs::shadows;
@@ -87,15 +88,7 @@ permit (principal == ?principal, action == Action::"read", resource == ?resource
   "args": {"?principal": "User::\"ann\"", "?resource": "Device::\"press\""}}]"#,
             )],
         ),
-        good: Example::with(
-            r#"@id("share")
-permit (principal == ?principal, action == Action::"read", resource == ?resource);"#,
-            &[(
-                "links/shares.json",
-                r#"[{"template_id": "share", "link_id": "press-with-ann",
-  "args": {"?principal": "User::\"ann\"", "?resource": "Device::\"press\""}}]"#,
-            )],
-        ),
+        good: SHARED,
         is_fixable: false,
         needs: Needs::Text,
         check: Check::All(duplicate_link),
@@ -124,7 +117,7 @@ forbid (principal, action in [Action::"read", Action::"manage"], resource)
 unless { context.session has mfa && context.session.mfa };"#,
         ),
         is_fixable: false,
-        needs: Needs::Text,
+        needs: Needs::Compiled,
         check: Check::All(out_of_reach),
     },
 ];
@@ -195,6 +188,7 @@ fn duplicate_link(subject: &Subject<'_>, found: &mut Found) {
 #[derive(Default)]
 struct Forbids<'a> {
     by_action: HashMap<&'a EntityUID, Vec<&'a Scope>>,
+    /// Those of any action, and of groups whose members nobody knows.
     of_any: Vec<&'a Scope>,
     all: Vec<&'a Scope>,
 }
@@ -208,12 +202,12 @@ impl<'a> Forbids<'a> {
             }
             forbids.all.push(scope);
             match &*scope.actions {
-                ActionSet::Any => forbids.of_any.push(scope),
-                ActionSet::Of(actions) => {
-                    for action in actions {
+                ActionSet::Of { known, groups } if groups.is_empty() => {
+                    for action in known {
                         forbids.by_action.entry(action).or_default().push(scope);
                     }
                 }
+                ActionSet::Any | ActionSet::Of { .. } => forbids.of_any.push(scope),
             }
         }
         forbids
@@ -222,8 +216,8 @@ impl<'a> Forbids<'a> {
     /// Those that might be about the same actions.
     fn about<'s>(&'s self, actions: &'s ActionSet) -> impl Iterator<Item = &'a Scope> + 's {
         let (every, some) = match actions {
-            ActionSet::Any => (Some(&self.all), None),
-            ActionSet::Of(actions) => (None, Some(actions)),
+            ActionSet::Of { known, groups } if groups.is_empty() => (None, Some(known)),
+            ActionSet::Any | ActionSet::Of { .. } => (Some(&self.all), None),
         };
         let of_some = some.into_iter().flatten();
         let of_some = of_some.filter_map(|action| self.by_action.get(action));

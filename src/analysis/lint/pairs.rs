@@ -40,14 +40,17 @@ fn key(policy: &Policy) -> u64 {
         template.action_constraint(),
         template.resource_constraint(),
         demands(policy),
+        obligations(policy),
     ))
 }
 
-/// A policy and the first one that is the same.
+/// A policy and the first one that is the same. Templates are none: each applies to
+/// those whom its links name.
 pub fn duplicates(policies: &[Policy]) -> Vec<(usize, usize)> {
     let mut first: HashMap<u64, usize> = HashMap::new();
     let mut found = Vec::new();
-    for (at, policy) in policies.iter().enumerate() {
+    let whole = policies.iter().enumerate();
+    for (at, policy) in whole.filter(|(_, policy)| !policy.is_template()) {
         let key = key(policy);
         match first
             .get(&key)
@@ -71,6 +74,7 @@ fn is_same(a: &Policy, b: &Policy) -> bool {
         && x.resource_constraint() == y.resource_constraint()
         && implies(a, b)
         && implies(b, a)
+        && obligations(a) == obligations(b)
 }
 
 /// The hashes of the conjuncts, sorted.
@@ -130,7 +134,9 @@ pub fn shadows(policies: &[Policy], scopes: &[Scope]) -> Shadows {
             .take(TRIED_MAX)
             .find(|wide| {
                 shadows.compared += 1;
-                wide.covers(narrow)
+                // Of two that cover one another, the first may stay.
+                let may_stay = narrow.at < wide.at && narrow.covers(wide);
+                wide.covers(narrow) && !may_stay
             });
         shadows.found.extend(found.map(|wide| (narrow.at, wide.at)));
     }
@@ -147,7 +153,9 @@ struct Compared<'a> {
 impl Compared<'_> {
     fn covers(&self, narrow: &Self) -> bool {
         let (wide, scope) = (self.scope, narrow.scope);
-        wide.actions.covers(&scope.actions)
+        // A template applies to those whom its links name, and to nobody else.
+        !self.policy.is_template()
+            && wide.actions.covers(&scope.actions)
             && scope.principal.wider().contains(&wide.principal)
             && scope.resource.wider().contains(&wide.resource)
             && implies(narrow.policy, self.policy)
@@ -168,7 +176,7 @@ impl Shelves {
             let scope = policy.scope;
             let actions: Vec<Option<u64>> = match &*scope.actions {
                 ActionSet::Any => vec![None],
-                ActionSet::Of(actions) => actions.iter().map(|uid| Some(hash(uid))).collect(),
+                ActionSet::Of { known, .. } => known.iter().map(|uid| Some(hash(uid))).collect(),
             };
             for action in actions {
                 let shelf = (
@@ -188,7 +196,7 @@ impl Shelves {
         let effect = narrow.policy.template.effect();
         let action = match &*narrow.scope.actions {
             ActionSet::Any => None,
-            ActionSet::Of(actions) => actions.first().map(hash),
+            ActionSet::Of { known, .. } => known.first().map(hash),
         };
         let filed = |demand: &&u64| self.conjuncts.contains(demand);
         let conjuncts: Vec<Option<u64>> = narrow
@@ -217,14 +225,12 @@ impl Shelves {
 
 /// Whether the narrower policy has no obligation that the wider one lacks.
 fn brings_nothing(narrow: &Policy, wide: &Policy) -> bool {
-    let of = |policy: &Policy| {
-        policy
-            .annotation("obligation")
-            .map(|written| written.value.to_string())
-            .unwrap_or_default()
-    };
-    let (narrow, wide) = (of(narrow), of(wide));
-    listed(&narrow).all(|item| listed(&wide).any(|other| other == item))
+    obligations(narrow).is_subset(&obligations(wide))
+}
+
+fn obligations(policy: &Policy) -> BTreeSet<&str> {
+    let written = policy.annotation("obligation");
+    written.map_or_else(BTreeSet::new, |written| listed(&written.value).collect())
 }
 
 #[cfg(test)]
@@ -233,6 +239,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::Shadows;
+    use super::duplicates;
     use super::shadows;
     use crate::analysis::lint::policy::Policy;
     use crate::analysis::lint::scopes::Resolved;
@@ -303,6 +310,38 @@ mod tests {
             let (_, shadows) = found(&format!("{wide}\n{narrow}"));
             assert_eq!(shadows.found.contains(&(1, 0)), is_covered, "{narrow}");
         }
+    }
+
+    #[test]
+    fn what_is_needed_is_not_covered() {
+        let pairs = |first: &str, second: &str| {
+            let (policies, shadows) = found(&format!("{first}\n{second}"));
+            (duplicates(&policies), shadows.found)
+        };
+        let none = (vec![], vec![]);
+        let of = |action: &str| format!("permit (principal, action {action}, resource);");
+        let forbid = "forbid (principal, action, resource) when { context.x };";
+        let (logged, told) = (
+            format!("@obligation(\"log\") {forbid}"),
+            format!("@obligation(\"tell\") {forbid}"),
+        );
+        assert_eq!(pairs(&logged, &told), none);
+        assert_eq!(pairs(&logged, &logged), (vec![(1, 0)], vec![]));
+        let share = "permit (principal == ?principal, action, resource);";
+        let seniors = "permit (principal == ?principal, action, resource) when { context.x };";
+        assert_eq!(pairs(share, share), none);
+        assert_eq!(pairs(share, seniors), none);
+        // Whoever a link names, everybody is permitted already.
+        let all = "permit (principal, action, resource);";
+        assert_eq!(pairs(all, share), (vec![], vec![(1, 0)]));
+        // Without a schema nobody knows what is in a group, but the group itself.
+        let (group, one) = (of("in Action::\"m\""), of("== Action::\"m\""));
+        assert_eq!(pairs(&group, &one), (vec![], vec![(1, 0)]));
+        assert_eq!(pairs(&one, &group), (vec![], vec![(0, 1)]));
+        assert_eq!(
+            pairs(&of("in [Action::\"m\", Action::\"n\"]"), &group),
+            (vec![], vec![(1, 0)])
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use cedar_policy_core::parser::text_to_cst::parse_policies;
 use smol_str::SmolStr;
 
 use super::source::Source;
+use super::walk::with_polarity;
 
 /// A policy or template of one file.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Policy {
     pub template: Template,
     /// Its annotations, in order of their names.
     pub annotations: Vec<Written>,
+    /// What the scope demands of principal and resource, as conditions.
+    pub demands: [Expr; 2],
     /// `when` and `unless`, in order of the text.
     pub clauses: Vec<Clause>,
     /// From its first annotation to its semicolon.
@@ -124,6 +127,10 @@ impl Policy {
             template: template.new_id(PolicyID::from_smolstr(id.clone())),
             id,
             is_named,
+            demands: [
+                template.principal_constraint().as_expr(),
+                template.resource_constraint().as_expr(),
+            ],
             clauses,
             span: span(template.loc()),
             effect_span: span(tree.effect.loc()),
@@ -171,6 +178,14 @@ impl Policy {
         self.clauses
             .iter()
             .flat_map(|clause| clause.body.subexpressions())
+    }
+
+    /// Visits every part of its conditions with whether the policy is more likely to apply
+    /// when the part does not hold.
+    pub fn with_polarity<'p>(&'p self, visit: &mut dyn FnMut(&'p Expr, bool)) {
+        for clause in &self.clauses {
+            with_polarity(&clause.body, clause.keyword == Keyword::Unless, visit);
+        }
     }
 
     /// What has to hold, one after the other: the parts of `&&` in `when`, with

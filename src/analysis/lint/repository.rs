@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::example::SHARED;
 use super::finding::Found;
 use super::rule::Check;
 use super::rule::Example;
@@ -68,15 +69,7 @@ permit (principal == ?principal, action == Action::"command", resource == ?resou
   "args": {"?principal": "User::\"ann\"", "?resource": "Device::\"press\""}}]"#,
             )],
         ),
-        good: Example::with(
-            r#"@id("share")
-permit (principal == ?principal, action == Action::"read", resource == ?resource);"#,
-            &[(
-                "links/shares.json",
-                r#"[{"template_id": "share", "link_id": "press-with-ann",
-  "args": {"?principal": "User::\"ann\"", "?resource": "Device::\"press\""}}]"#,
-            )],
-        ),
+        good: SHARED,
         is_fixable: false,
         needs: Needs::Text,
         check: Check::All(unlinked_template),

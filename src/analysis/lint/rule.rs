@@ -91,8 +91,12 @@ impl std::fmt::Debug for Check {
 pub enum Needs {
     /// The text of the policies.
     Text,
+    /// Every policy, each as it should be: what one file lacks another may have.
+    Compiled,
     /// A schema that compiles.
     Schema,
+    /// A schema that compiles, where there are files of one.
+    SchemaIfAny,
     /// A schema that the policies fit.
     Types,
     /// Entities and links that fit.

@@ -35,8 +35,13 @@ pub enum Party {
 pub enum ActionSet {
     /// Every action.
     Any,
-    /// These.
-    Of(BTreeSet<EntityUID>),
+    /// Some.
+    Of {
+        /// These.
+        known: BTreeSet<EntityUID>,
+        /// And whatever is in these, which without a schema nobody knows.
+        groups: BTreeSet<EntityUID>,
+    },
 }
 
 /// The scope of a policy.
@@ -159,15 +164,23 @@ impl ActionSet {
                 });
             all.extend(members.map(|action| EntityUID::clone(&action.uid)));
         }
-        Self::Of(all)
+        let is_open = is_group && schema.is_none();
+        let groups = named.into_iter().filter(|_| is_open).cloned().collect();
+        Self::Of { known: all, groups }
     }
 
     /// Whether it has every action of another.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) => true,
-            (Self::Of(_), Self::Any) => false,
-            (Self::Of(all), Self::Of(others)) => others.is_subset(all),
+            (Self::Of { .. }, Self::Any) => false,
+            (
+                Self::Of { known, groups },
+                Self::Of {
+                    known: others,
+                    groups: other_groups,
+                },
+            ) => others.is_subset(known) && other_groups.is_subset(groups),
         }
     }
 }
@@ -188,11 +201,17 @@ impl Scope {
             fits(facts.map(|facts| (&*facts.principals, &*facts.resources)))
         };
         match (&*self.actions, &*other.actions) {
-            (ActionSet::Any, ActionSet::Any) => fits(None),
-            (ActionSet::Any, ActionSet::Of(some)) | (ActionSet::Of(some), ActionSet::Any) => {
-                some.iter().any(of_action)
-            }
-            (ActionSet::Of(a), ActionSet::Of(b)) => a.intersection(b).any(of_action),
+            (
+                ActionSet::Of { known: a, groups },
+                ActionSet::Of {
+                    known: b,
+                    groups: more,
+                },
+            ) if groups.is_empty() && more.is_empty() => a.intersection(b).any(of_action),
+            (ActionSet::Any, ActionSet::Of { known, .. })
+            | (ActionSet::Of { known, .. }, ActionSet::Any) => known.iter().any(of_action),
+            // What is in a group nobody knows.
+            _ => fits(None),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::scopes::Resolved;
 use super::scopes::Scope;
 use super::scopes::scope_of;
 use super::source::Source;
+use super::tested::named_by_position;
 use super::tested::named_in_tests;
 use super::types::Typed;
 use super::types::typed;
@@ -42,14 +43,27 @@ pub struct Subject<'a> {
     pub manifest_source: Option<Arc<Source>>,
     /// The links, as they are written.
     pub links: Vec<Link>,
-    /// What it compiles to, if it does.
-    pub snapshot: Option<&'a Snapshot>,
-    /// Its entities, if they fit.
-    pub view: Option<&'a View>,
+    /// What it compiles to, as far as it does.
+    pub compiled: Compiled<'a>,
+    /// Whether it has files of a schema.
+    has_schema_files: bool,
+    /// The ids of policies without `@id` that tests and invariants name.
+    pub named_by_position: BTreeSet<String>,
     /// The ids of the policies that tests name; `None` when there is no test.
     pub tested: Option<BTreeSet<String>>,
     /// The time, as a `datetime`.
     pub now: Value,
+}
+
+/// What a repository compiles to, as far as it does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Compiled<'a> {
+    /// All of it.
+    pub snapshot: Option<&'a Snapshot>,
+    /// Its schema, which may be sound where a policy is not.
+    pub schema: Option<&'a Schema>,
+    /// Its entities, if they fit.
+    pub view: Option<&'a View>,
 }
 
 /// The policies of a repository as they are written.
@@ -77,16 +91,10 @@ impl Texts {
 
 impl<'a> Subject<'a> {
     /// A repository, its policies as they are written, and what it compiles to.
-    pub fn new(
-        files: &Files,
-        texts: Texts,
-        snapshot: Option<&'a Snapshot>,
-        view: Option<&'a View>,
-        now: Value,
-    ) -> Self {
+    pub fn new(files: &Files, texts: Texts, compiled: Compiled<'a>, now: Value) -> Self {
         let Texts { sources, policies } = texts;
         let (manifest, manifest_source) = manifest(files);
-        let schema = snapshot.and_then(Snapshot::schema);
+        let schema = compiled.schema;
         let mut actions = Resolved::default();
         let scopes = policies
             .iter()
@@ -102,8 +110,9 @@ impl<'a> Subject<'a> {
             sources,
             manifest,
             manifest_source,
-            snapshot,
-            view,
+            compiled,
+            has_schema_files: files.with_role(Role::Schema).next().is_some(),
+            named_by_position: named_by_position(files),
             now,
         };
         if let Some(schema) = subject.schema() {
@@ -112,24 +121,35 @@ impl<'a> Subject<'a> {
         subject
     }
 
-    /// The schema, if there is one.
+    /// The schema, if there is one that compiles.
     pub fn schema(&self) -> Option<&'a Schema> {
-        self.snapshot.and_then(Snapshot::schema)
+        self.compiled.schema
     }
 
-    /// Whether policies were checked against a schema.
-    pub fn is_validated(&self) -> bool {
-        self.schema().is_some() && self.manifest.validate == Validation::Strict
+    /// Its entities, if they fit.
+    pub fn view(&self) -> Option<&'a View> {
+        self.compiled.view
     }
 
     /// Why a rule that needs this cannot be run; `None` when it can.
     pub fn lacks(&self, needs: Needs) -> Option<&'static str> {
+        const BROKEN: &str = "the repository does not compile";
+        const NO_SCHEMA: &str = "the schema does not compile";
+        let is_broken = self.compiled.snapshot.is_none();
         match needs {
-            Needs::Schema if self.schema().is_none() => Some("there is no schema that compiles"),
-            Needs::Types if !self.is_validated() => {
+            Needs::Schema | Needs::SchemaIfAny
+                if self.has_schema_files && self.schema().is_none() =>
+            {
+                Some(NO_SCHEMA)
+            }
+            Needs::Schema if self.schema().is_none() => Some("there is no schema"),
+            Needs::Compiled | Needs::Types | Needs::Data if is_broken => Some(BROKEN),
+            Needs::Types
+                if self.schema().is_none() || self.manifest.validate != Validation::Strict =>
+            {
                 Some("the policies are not checked against a schema")
             }
-            Needs::Data if self.view.is_none() => Some("there are no entities that fit"),
+            Needs::Data if self.view().is_none() => Some("there are no entities that fit"),
             Needs::Tests if self.tested.is_none() => Some("there are no tests"),
             _ => None,
         }

@@ -37,6 +37,30 @@ pub fn named_in_tests(
     Some(named)
 }
 
+/// The ids made of file and position, such as `policies/a.cedar#0`, that stand in a test
+/// or an invariant: who is given another one is not found there any more.
+pub fn named_by_position(files: &Files) -> BTreeSet<String> {
+    let policies: Vec<&str> = files.with_role(Role::Policies).map(|file| file.0).collect();
+    let mut named = BTreeSet::new();
+    for role in [Role::Tests, Role::Invariants] {
+        let texts = files.with_role(role).map(|(_, content)| content);
+        for text in texts.filter_map(|content| std::str::from_utf8(content).ok()) {
+            for (at, hash) in text.match_indices('#') {
+                let (before, after) = text.split_at(at);
+                let digits: String = after
+                    .chars()
+                    .skip(hash.len())
+                    .take_while(char::is_ascii_digit)
+                    .collect();
+                let of = policies.iter();
+                let of = of.filter(|file| !digits.is_empty() && before.ends_with(**file));
+                named.extend(of.map(|file| format!("{file}#{digits}")));
+            }
+        }
+    }
+    named
+}
+
 /// What a case expects to decide: ids, and the templates of its own links among them.
 fn decided_by(case: &Case) -> BTreeSet<String> {
     let ids = match &case.expected.policies {

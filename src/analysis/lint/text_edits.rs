@@ -23,6 +23,33 @@ pub fn drop_with_space(text: &str, span: &Range<usize>) -> Range<usize> {
     kept.len()..span.end
 }
 
+/// The comments of a text, in order, each up to the end of its line.
+pub fn comments(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    // Whichever comes first: a text may have slashes, and a comment quotes.
+    while let Some(at) = rest.find(['"', '/']) {
+        let from = rest.get(at..).unwrap_or_default();
+        let length = if from.starts_with("//") {
+            let length = from.find(['\n', '\r']).unwrap_or(from.len());
+            found.push(from.get(..length).unwrap_or_default().trim_end());
+            length
+        } else if let Some(quoted) = from.strip_prefix('"') {
+            let mut is_escaped = false;
+            let end = quoted.find(|c| {
+                let is_end = c == '"' && !is_escaped;
+                is_escaped = c == '\\' && !is_escaped;
+                is_end
+            });
+            end.map_or(from.len(), |end| end + 2)
+        } else {
+            1
+        };
+        rest = from.get(length..).unwrap_or_default();
+    }
+    found
+}
+
 /// Takes an operand of `&&` out, together with the `&&` before it; `None` when it is
 /// the only one of its clause, or stands in brackets that cannot be followed.
 pub fn drop_operand(policy: &Policy, operand: &Expr) -> Option<Edit> {
@@ -76,5 +103,24 @@ fn last_operand(expr: &Expr) -> &Expr {
     match expr.expr_kind() {
         ExprKind::And { right, .. } => last_operand(right),
         _ => expr,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comments;
+
+    #[test]
+    fn comments_are_told_from_texts() {
+        for (text, found) in [
+            ("a // b \"c\nd", vec!["// b \"c"]),
+            ("\"http://x\" / 2", vec![]),
+            (r#""a\"//" // b"#, vec!["// b"]),
+            (r#""a\\" // b"#, vec!["// b"]),
+            ("// a\rb // c", vec!["// a", "// c"]),
+            ("\"// never closed", vec![]),
+        ] {
+            assert_eq!(comments(text), found, "{text}");
+        }
     }
 }

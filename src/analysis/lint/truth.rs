@@ -58,8 +58,8 @@ impl<'a> Known<'a> {
                 if wildcards && !pattern.is_empty() {
                     return Some(true);
                 }
-                match expr.expr_kind() {
-                    ExprKind::Lit(Literal::String(text)) => Some(pattern.wildcard_match(text)),
+                match self.value(expr)? {
+                    Literal::String(text) => Some(pattern.wildcard_match(text)),
                     _ => None,
                 }
             }
@@ -68,10 +68,20 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// `&&` when `unit` is true, `||` when it is false: the right side is looked at
-    /// knowing that the left one is the unit.
     fn both(&self, left: &'a Expr, right: &'a Expr, unit: bool) -> Option<bool> {
-        match self.truth(left) {
+        self.joined((left, self.truth(left)), right, unit)
+    }
+
+    /// What `&&` is when `unit` is true, `||` when it is false, of a left side whose truth
+    /// was asked for before: the right side is looked at knowing that the left one is the
+    /// unit.
+    pub fn joined(
+        &self,
+        (left, truth): (&'a Expr, Option<bool>),
+        right: &'a Expr,
+        unit: bool,
+    ) -> Option<bool> {
+        match truth {
             Some(value) if value != unit => Some(value),
             Some(_) => self.with(left, unit).truth(right),
             None => {
@@ -79,6 +89,26 @@ impl<'a> Known<'a> {
                 (right != unit).then_some(right)
             }
         }
+    }
+
+    /// What an expression is, or has to be equal to.
+    fn value(&self, of: &'a Expr) -> Option<&'a Literal> {
+        literal(of).or_else(|| {
+            let mut facts = self.facts.iter().filter(|(_, holds)| *holds);
+            facts.find_map(|(fact, _)| match fact.expr_kind() {
+                ExprKind::BinaryApp {
+                    op: BinaryOp::Eq,
+                    arg1,
+                    arg2,
+                } if **arg1 == *of => literal(arg2),
+                ExprKind::BinaryApp {
+                    op: BinaryOp::Eq,
+                    arg1,
+                    arg2,
+                } if **arg2 == *of => literal(arg1),
+                _ => None,
+            })
+        })
     }
 
     /// The same, and what follows from an expression having this value.
@@ -120,13 +150,10 @@ impl<'a> Known<'a> {
             }
             BinaryOp::Contains => {
                 let items = items(a)?;
-                let b = literal(b);
-                let literals: Option<Vec<&Literal>> = items.iter().map(literal).collect();
-                match (items.is_empty(), literals, b) {
-                    (true, _, _) => Some(false),
-                    (_, Some(literals), Some(b)) => Some(literals.contains(&b)),
-                    _ => None,
+                if items.is_empty() {
+                    return Some(false);
                 }
+                Some(literals(items)?.contains(&self.value(b)?))
             }
             BinaryOp::ContainsAll => items(b).filter(|items| items.is_empty()).map(|_| true),
             BinaryOp::ContainsAny => {
@@ -158,6 +185,18 @@ impl<'a> Known<'a> {
                     |x: &Expr, y: &Expr| x == of && literal(y).is_some_and(|other| other != value);
                 is_other(arg1, arg2) || is_other(arg2, arg1)
             }
+            ExprKind::BinaryApp {
+                op: BinaryOp::Contains,
+                arg1,
+                arg2,
+            } => {
+                let listed = items(arg1).filter(|_| **arg2 == *of).and_then(literals);
+                listed.is_some_and(|listed| !listed.contains(&value))
+            }
+            ExprKind::Like { expr, pattern } => match value {
+                Literal::String(text) => **expr == *of && !pattern.wildcard_match(text),
+                _ => **expr == *of,
+            },
             ExprKind::Is { expr, entity_type } => match value {
                 Literal::EntityUID(uid) => **expr == *of && uid.entity_type() != entity_type,
                 _ => false,
@@ -268,6 +307,10 @@ fn items(expr: &Expr) -> Option<&[Expr]> {
     }
 }
 
+fn literals(items: &[Expr]) -> Option<Vec<&Literal>> {
+    items.iter().map(literal).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -319,6 +362,10 @@ mod tests {
             "context.a == 3 && context.a > 3",
             "!(context.a <= 5) && context.a < 6",
             "principal in []",
+            "[\"a\", \"b\"].contains(context.s) && context.s == \"c\"",
+            "context.s == \"c\" && [\"a\", \"b\"].contains(context.s)",
+            "context.s == \"x\" && context.s like \"y*\"",
+            "context.s like \"y*\" && context.s == \"x\"",
             "[].contains(context.a)",
             "context.a < context.a",
         ] {
@@ -333,6 +380,9 @@ mod tests {
             "context.a < 6 && context.a > 4",
             "context.a > 4 && context.a < 6",
             "context.name like \"a*\"",
+            "[\"a\", \"b\"].contains(context.s) && context.s == \"b\"",
+            "context.s like \"y*\" && context.s == \"yes\"",
+            "context.s == \"c\" || [\"a\", \"b\"].contains(context.s)",
             "principal is A || principal is B",
             "context.a != 1 && context.a != 2",
         ] {

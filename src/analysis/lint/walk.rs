@@ -210,7 +210,8 @@ pub fn with_polarity<'a, T>(
 ) {
     visit(expr, is_negated);
     match expr.expr_kind() {
-        ExprKind::And { .. } | ExprKind::Or { .. } => {
+        // The test of an `if` is taken as it stands.
+        ExprKind::And { .. } | ExprKind::Or { .. } | ExprKind::If { .. } => {
             for part in parts(expr) {
                 with_polarity(part, is_negated, visit);
             }
@@ -219,14 +220,6 @@ pub fn with_polarity<'a, T>(
             op: UnaryOp::Not,
             arg,
         } => with_polarity(arg, !is_negated, visit),
-        ExprKind::If {
-            then_expr,
-            else_expr,
-            ..
-        } => {
-            with_polarity(then_expr, is_negated, visit);
-            with_polarity(else_expr, is_negated, visit);
-        }
         _ => {}
     }
 }

@@ -249,13 +249,21 @@ fn not(expr: &Expr) -> Option<&Expr> {
     }
 }
 
+/// What a `!` before it negates. `a != b` and `a > b` are negations to Cedar too, but
+/// read as none; all of `!a != b` is one of those.
+pub fn after_bang(expr: &Expr) -> Option<&Expr> {
+    not(expr).filter(|arg| {
+        // `!!x` is two negations at one place.
+        not(arg).is_some() || span_of(arg).start > span_of(expr).start
+    })
+}
+
 fn negated_unless(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     let is_unless = |clause: &&Clause| clause.keyword == Keyword::Unless;
     for clause in policy.clauses.iter().filter(is_unless) {
-        // `a != b` is a negation to Cedar too, but reads as none.
         let span = span_of(&clause.body);
         let is_written = policy.source.slice(&span).starts_with('!');
-        if not(&clause.body).is_none() || !is_written {
+        if after_bang(&clause.body).is_none() || !is_written {
             continue;
         }
         let edits = [
@@ -276,11 +284,7 @@ fn negated_unless(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
 
 fn double_negation(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
     for expr in policy.expressions() {
-        let is_bang = |expr: &Expr| policy.source.slice(&span_of(expr)).starts_with('!');
-        if let Some(inner) = not(expr).filter(|_| is_bang(expr))
-            && not(inner).is_some()
-            && (is_bang(inner) || policy.source.slice(&span_of(expr)).starts_with("!!"))
-        {
+        if after_bang(expr).and_then(after_bang).is_some() {
             found.at(
                 policy,
                 span_of(expr),
@@ -360,7 +364,10 @@ fn scope_in_condition(subject: &Subject<'_>, found: &mut Found) {
 fn redundant_is(subject: &Subject<'_>, found: &mut Found) {
     for (at, (policy, scope)) in subject.policies.iter().zip(&subject.scopes).enumerate() {
         found.of = Some(at);
-        for expr in policy.expressions() {
+        // In an alternative, or negated, it is no repetition.
+        let conjuncts = policy.conjuncts();
+        for conjunct in conjuncts.iter().filter(|conjunct| !conjunct.is_negated) {
+            let expr = conjunct.expr;
             let ExprKind::Is {
                 expr: of,
                 entity_type,
@@ -406,35 +413,46 @@ fn redundant_action(subject: &Subject<'_>, policy: &Policy, found: &mut Found) {
 }
 
 fn compared_with_boolean(_: &Subject<'_>, policy: &Policy, found: &mut Found) {
+    // `x != true` is `!(x == true)` to Cedar.
+    let negated = policy
+        .expressions()
+        .filter(|expr| after_bang(expr).is_none());
+    let unequal: Vec<&Expr> = negated.filter_map(not).collect();
     for expr in policy.expressions() {
-        let ExprKind::BinaryApp {
-            op: BinaryOp::Eq,
-            arg1,
-            arg2,
-        } = expr.expr_kind()
-        else {
+        let Some(value) = compared_boolean(expr) else {
             continue;
         };
-        let value = [arg1, arg2]
-            .into_iter()
-            .find_map(|side| match literal(side) {
-                Some(Literal::Bool(value)) => Some(*value),
-                _ => None,
-            });
-        if let Some(value) = value {
-            let hint = if value {
-                "write the expression alone"
-            } else {
-                "write `!` and the expression"
-            };
-            found.at(
-                policy,
-                span_of(expr),
-                format!("a comparison with `{value}`"),
-                hint,
-            );
-        }
+        let is_unequal = unequal.iter().any(|other| std::ptr::eq(*other, expr));
+        let hint = if value == is_unequal {
+            "write `!` and the expression"
+        } else {
+            "write the expression alone"
+        };
+        found.at(
+            policy,
+            span_of(expr),
+            format!("a comparison with `{value}`"),
+            hint,
+        );
     }
+}
+
+/// What a comparison with `true` or `false` compares with.
+pub fn compared_boolean(expr: &Expr) -> Option<bool> {
+    let ExprKind::BinaryApp {
+        op: BinaryOp::Eq,
+        arg1,
+        arg2,
+    } = expr.expr_kind()
+    else {
+        return None;
+    };
+    [arg1, arg2]
+        .into_iter()
+        .find_map(|side| match literal(side) {
+            Some(Literal::Bool(value)) => Some(*value),
+            _ => None,
+        })
 }
 
 fn complex(_: &Subject<'_>, policy: &Policy, found: &mut Found) {

@@ -93,11 +93,12 @@ fn aside(fixed: &Fixed) -> String {
     }
     for file in &fixed.refused {
         let warning = paint(WARN, "warning:");
-        writeln!(
-            text,
-            "{warning} `{file}` is not mended: the outcome would say something else"
-        )
-        .ok();
+        let much = if fixed.changed.contains_key(file) {
+            "is mended in part: with the rest it"
+        } else {
+            "is not mended: the outcome"
+        };
+        writeln!(text, "{warning} `{file}` {much} would say something else").ok();
     }
     let mut why = "";
     for (rule, reason) in &fixed.report.skipped {

@@ -192,8 +192,7 @@ fn a_repository_with_faults_is_linted_all_the_same() {
       help: is something missing here, or just before?
 
     error: the repository does not compile: 1 fault
-    not run, since there is no schema that compiles: unknown-type
-    not run, since the policies are not checked against a schema: needless-has
+    not run, since the repository does not compile: needless-has
     "#);
 }
 

@@ -80,6 +80,59 @@ fn each_mend_takes_out_what_it_should() {
     }
 }
 
+/// What would take a comment away is left to people, and keeps nothing else from being
+/// mended.
+#[test]
+fn comments_stay() {
+    for kept in [
+        "when { true // until 2027\n};",
+        "when // note\n{ true };",
+        "when { context.a && // why\ncontext.a };",
+    ] {
+        let text = format!("@id(\"x\")\npermit (principal, action, resource)\n{kept}\n");
+        assert_eq!(fixed(&text), text, "{kept}");
+    }
+    for (before, after) in [
+        ("@allow(// because\n\"never-true\")\n@id(\"x\")", None),
+        ("@id(// none yet\n\"\")", None),
+        (
+            "@allow(\"never-true\") // because\n@id(\"x\")",
+            Some(" // because\n@id(\"x\")"),
+        ),
+    ] {
+        let whole = |head: &str| {
+            let other = "permit (principal, action == Action::\"a\", resource);";
+            format!("{head}\npermit (principal, action, resource);\n@id(\"b\")\n{other}")
+        };
+        let clause =
+            |text: String| text.replace("\"a\", resource)", "\"a\", resource) when { true }");
+        let mended = fixed(&clause(whole(before)));
+        assert_eq!(
+            mended.trim_start(),
+            whole(after.unwrap_or(before)).trim_start()
+        );
+    }
+}
+
+#[test]
+fn what_a_test_or_an_invariant_names_keeps_its_id() {
+    let policies = "permit (principal, action, resource);\nforbid (principal, action, resource) when { context.a };\npermit (principal, action, resource == D::\"d\");\n";
+    let test = "cases:\n  - name: a\n    principal: U::\"a\"\n    action: Action::\"a\"\n    resource: D::\"d\"\n    decision: allow\n    policies: [\"policies/p.cedar#0\"]\n";
+    let invariants = "invariants:\n  - name: a\n    never_errors: [policies/p.cedar#1]\n";
+    let files = Files::new([
+        ("policies/p.cedar".to_owned(), policies.as_bytes().to_vec()),
+        ("a.test.yaml".to_owned(), test.as_bytes().to_vec()),
+        ("invariants.yaml".to_owned(), invariants.as_bytes().to_vec()),
+    ]);
+    let fixed = fix(&files, &options());
+    let text = String::from_utf8(fixed.files.get("policies/p.cedar").unwrap().to_vec()).unwrap();
+    assert_eq!(text.matches("@id").count(), 1, "{text}");
+    assert!(
+        text.ends_with("@id(\"p-permit\")\npermit (principal, action, resource == D::\"d\");\n"),
+        "{text}"
+    );
+}
+
 #[test]
 fn ids_are_new_and_of_the_file() {
     let text = "@id(\"p-permit-read\")\npermit (principal, action == Action::\"x\", resource);\n  @reason(\"r\")\n  permit (principal, action == Action::\"read\", resource);\npermit (principal, action == Action::\"y\", resource); forbid (principal, action, resource);\n@id(\"\") forbid (principal, action, resource is T);";

@@ -224,7 +224,7 @@ What `deodar lint` looks for: what is legal, but probably not meant. Written fro
 `src/analysis/lint`, then run `DEODAR_REWRITE=1 cargo test lint_rules`. The same test lints every example here.
 
 A finding is an *error* (the run fails), a *warning* (it fails with `--deny warnings`) or *info* (it never fails). Rules that
-are marked *fix* are mended by `deodar lint --fix`, which writes a file only if every policy in it still says the same.
+are marked *fix* are mended by `deodar lint --fix`, but for what would take a comment away; every policy still says the same afterwards.
 
 Switch a rule off for one policy with an annotation, and say in a comment why:
 
