@@ -147,15 +147,19 @@ fn no_solver() {
     );
 }
 
-/// It is the solver that failed, and not the policies.
+/// Which forbids can fail is asked of the solver. It is the one that failed, and not the
+/// policies.
 #[test]
 fn a_solver_that_ends_at_once() {
-    let place = place(CHIEFS);
+    let place = place(
+        r#"@id("chiefs") forbid (principal, action == Action::"ping", resource)
+when { principal.level + 1 > 100 };"#,
+    );
     place.write("solver", "#!/bin/sh\nexit 1\n");
     let solver = place.0.path().join("solver");
     fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
     let variables = [("CVC5", solver.to_str().unwrap())];
-    let arguments = ["diff", "policies", "new", "--fail-on", "gained"];
+    let arguments = ["diff", "new", "policies", "--fail-on", "gained"];
     let shown = place.run_with(&arguments, &variables, "");
     assert!(
         shown.starts_with("exit 7")
