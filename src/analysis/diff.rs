@@ -3,15 +3,18 @@
 //!
 //! Reading order: [`policies`] (structurally), [`facts`] with [`schema`],
 //! [`entities`] and [`manifest`] (name by name), [`cases`] (decisions of test
-//! cases), [`triples`] (decisions about all entities) with [`contexts`] (in which
-//! circumstances) and [`touched`] (which of them a change can alter).
+//! cases), [`triples`] (decisions about all entities) with [`parties`] (who and what
+//! there is), [`contexts`] (in which circumstances), [`touched`] and [`demands`] (which
+//! of them a change can alter).
 
 pub mod cases;
 pub mod contexts;
+pub mod demands;
 pub mod entities;
 pub mod facts;
 pub mod lines;
 pub mod manifest;
+pub mod parties;
 pub mod policies;
 pub mod schema;
 pub mod touched;
@@ -38,6 +41,9 @@ use crate::testing::Case;
 pub struct Options {
     /// So many triples are decided at the most, each on both sides.
     pub triples_max: u64,
+    /// So many times at the most an entity is put to a policy to tell what a change can
+    /// alter; past that everything counts.
+    pub planned_max: u64,
     /// Of each group of flips so many examples are kept.
     pub examples: usize,
     /// So many threads decide.
@@ -50,6 +56,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             triples_max: 500_000,
+            planned_max: 10_000_000,
             examples: 3,
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             now: "2026-01-01T12:00:00Z".to_owned(),
@@ -83,6 +90,14 @@ impl Diff {
             && self.entities.is_empty()
             && self.cases.flips.is_empty()
             && self.triples.flips.is_empty()
+    }
+
+    /// Whether anything differs that can alter a decision.
+    pub fn decides(&self) -> bool {
+        self.policies.iter().any(|change| change.decides)
+            || !self.manifest.is_empty()
+            || !self.schema.is_empty()
+            || !self.entities.is_empty()
     }
 
     /// Principals that gain something, over test cases and triples.

@@ -1,5 +1,6 @@
 //! `deodar diff`: who gains or loses access by a change.
 
+pub mod gaps;
 pub mod human;
 pub mod json;
 pub mod markdown;
@@ -12,6 +13,11 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::ValueEnum;
 
+use self::gaps::Gap;
+use self::gaps::Why;
+use self::gaps::gaps;
+use self::gaps::listed;
+use self::served::Served;
 use self::side::Origin;
 use self::side::Side;
 use self::symbolic::Symbolic;
@@ -44,7 +50,9 @@ const FAULTS_MAX: usize = 20;
 /// every principal with every resource that an action applies to, as far as the
 /// change can alter the decision; each in the contexts that the test cases have for
 /// the action, else in the least one that the schema takes. With `--audit` recorded
-/// questions are decided by both, and where a solver is found, every request.
+/// questions are decided by both, and where a solver is found, every request: by the
+/// policies alone, with the same entities on both sides. Links that only a server has
+/// are not known here. The verdict says what was not asked.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -61,10 +69,14 @@ JSON: {\"before\", \"after\": {\"name\", \"commit\", \"policy_revision\", \"dire
 {\"count\", \"principals\"}, \"policies\": {\"count\", \"items\": [{\"kind\", \"id\", \"change\", \"renamed_from\", \"parts\",
 \"decides\", \"before\", \"after\"}]}, \"manifest\", \"schema\", \"entities\": {\"count\", \"items\": [{\"owner\", \"part\",
 \"before\", \"after\"}]}, \"cases\", \"triples\", \"audit\": {\"gained\", \"lost\", \"groups\": [..], ..}, \"solver\",
-\"notes\"}; `items` and `groups` are cut to `--top`
+\"notes\", \"verdict\", \"not_asked\"}; `items` and `groups` are cut to `--top`; `is_no_more_permissive` of
+`solver` is of the policies alone, with the same entities on both sides; `policy_revision` of a server is
+its own, `directory_revision` is null
 
 Exit codes: 0 done, also when something differs, 1 failed or something could not be read, 2 usage or
-configuration, 4 one of them does not compile, 6 `--fail-on` found what it looks for")]
+configuration, 4 one of them does not compile, 6 `--fail-on` found what it looks for; when it found
+nothing, 1 if not everything could be asked, 7 if only a solver was missing or did not answer (with
+`--no-solver` that is 0)")]
 pub struct DiffArgs {
     /// The one before: a directory, a git revision, REV:DIR, or a server
     #[arg(value_name = "A")]
@@ -128,6 +140,15 @@ fn datetime(text: &str) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
+/// Tests of either side that were not asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TestsLeftOut {
+    /// Faults that keep tests from being read.
+    pub faults: usize,
+    /// Cases with `skip`.
+    pub skipped: usize,
+}
+
 /// What is told.
 #[derive(Debug)]
 pub struct Told {
@@ -143,6 +164,8 @@ pub struct Told {
     pub symbolic: Symbolic,
     /// What was left out, of either.
     pub notes: Vec<String>,
+    /// What of the tests was left out.
+    pub tests: TestsLeftOut,
     /// So many lines of each part.
     pub top: usize,
 }
@@ -160,19 +183,7 @@ impl Told {
         )
     }
 
-    /// Whether everything was decided that was to be.
-    fn is_whole(&self) -> bool {
-        let (cases, triples) = (&self.diff.cases, &self.diff.triples);
-        let audit = self.audit.as_ref();
-        cases.left_out.is_empty()
-            && triples.decided == triples.touched
-            && triples.failed == 0
-            && triples.not_asked.is_empty()
-            && !audit.is_some_and(|tally| tally.is_faulty() || !tally.left_out.is_empty())
-            && !self.symbolic.is_in_doubt()
-    }
-
-    /// Who gains and who loses, in a sentence.
+    /// Who gains and who loses, in a sentence, and what was not asked.
     pub fn verdict(&self) -> String {
         let (gaining, losing) = (self.diff.gaining().len(), self.diff.losing().len());
         let count = |number, verb_one: &str, verb_many: &str| {
@@ -182,23 +193,48 @@ impl Told {
                 output::count(number, "principal", "principals")
             )
         };
-        match (gaining, losing) {
-            (0, 0) if self.diff.is_empty() && self.flips() == (0, 0) && self.is_whole() => {
-                "nothing differs".to_owned()
-            }
-            (0, 0) if self.flips() == (0, 0) && !self.is_whole() => {
-                "nobody gains or loses access, but not everything was decided: see what was cut or \
-                 left out"
-                    .to_owned()
-            }
-            (0, 0) if self.flips() == (0, 0) => "nobody gains or loses access".to_owned(),
-            (0, 0) => "nobody in the repository gains or loses access, but others do".to_owned(),
+        let told = match (gaining, losing, self.flips()) {
+            (0, 0, (0, 0)) => "nobody gains or loses access",
+            (0, 0, _) => "nobody in the repository gains or loses access, but others do",
             _ => {
                 let gaining = count(gaining, "gains", "gain");
                 let verb = if losing == 1 { "loses" } else { "lose" };
-                format!("{gaining}, {losing} {verb}")
+                return format!("{gaining}, {losing} {verb}");
             }
+        };
+        let gaps = gaps(self);
+        if !gaps.is_empty() {
+            format!("of what was asked, {told}; not asked: {}", listed(&gaps))
+        } else if self.diff.is_empty() && self.flips() == (0, 0) {
+            "nothing differs".to_owned()
+        } else {
+            told.to_owned()
         }
+    }
+
+    /// What was not asked, where somebody gains or loses and the verdict does not tell.
+    pub fn not_asked(&self) -> Option<String> {
+        let mut gaps = gaps(self);
+        gaps.retain(|gap| gap.why > Why::Chosen);
+        let is_told = self.diff.gaining().is_empty() && self.diff.losing().is_empty();
+        (!is_told && !gaps.is_empty()).then(|| format!("not asked: {}", listed(&gaps)))
+    }
+
+    /// How a search for something ends, with a warning where it found nothing and
+    /// could not look everywhere.
+    fn found(&self, wanted: FailOn) -> (ExitCode, Option<String>) {
+        let (gained, lost) = self.flips();
+        if wanted.is_found(gained, lost) {
+            return (ExitCode::Found, None);
+        }
+        let mut gaps = gaps(self);
+        gaps.retain(|gap: &Gap| gap.may_hide(wanted));
+        let worst = gaps.iter().map(|gap| gap.why).max().unwrap_or(Why::Chosen);
+        let warning = format!(
+            "warning: `--fail-on` found nothing, but not everything was asked: {}\n",
+            listed(&gaps)
+        );
+        (worst.exit_code(), (worst > Why::Chosen).then_some(warning))
     }
 }
 
@@ -211,7 +247,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     let config = args.file.resolve()?.config;
     let (before, after) = sides(args, &config)?;
     let mut notes: Vec<String> = Vec::new();
-    let cases = cases(&before, &after, &mut notes);
+    let (cases, tests) = cases(&before, &after, &mut notes);
     let worlds = [&before, &after].map(|side| World {
         snapshot: &side.repository.snapshot,
         view: &side.repository.view,
@@ -237,8 +273,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     };
     let symbolic = symbolic::compare(old, new, args.no_solver);
     for side in [&before, &after] {
-        let own = side.notes.iter();
-        notes.extend(own.map(|note| format!("`{}`: {note}", side.name)));
+        notes.extend(noted(side, &diff));
     }
     let told = Told {
         before,
@@ -247,6 +282,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
         audit,
         symbolic,
         notes,
+        tests,
         top: args.top,
     };
     output::stdout(&match args.format {
@@ -254,22 +290,31 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
         replay::Format::Json => output::json(&json::report(&told)),
         replay::Format::Markdown => bounded(&markdown::report(&told)),
     });
-    let (gained, lost) = told.flips();
-    let is_found = args
+    let (found, warning) = args
         .fail_on
-        .is_some_and(|fail_on| fail_on.is_found(gained, lost));
-    if args.fail_on.is_some() && !is_found && !told.is_whole() {
-        output::stderr(
-            "warning: `--fail-on` found nothing, but not everything was decided: see what was cut or \
-             left out\n",
-        );
-    }
+        .map_or((ExitCode::Yes, None), |wanted| told.found(wanted));
+    output::stderr(&warning.unwrap_or_default());
     let is_faulty = told.audit.as_ref().is_some_and(Tally::is_faulty);
-    Ok(match (is_found, is_faulty) {
-        (true, _) => ExitCode::Found,
-        (false, true) => ExitCode::Failed,
-        (false, false) => ExitCode::Yes,
+    Ok(if is_faulty && found != ExitCode::Found {
+        ExitCode::Failed
+    } else {
+        found
     })
+}
+
+/// What is told of a side.
+fn noted(side: &Side, diff: &Diff) -> Vec<String> {
+    let own = side.notes.iter();
+    let mut notes: Vec<String> = own.map(|note| format!("`{}`: {note}", side.name)).collect();
+    let is_other = |served: &Served| !served.is_of_other_side;
+    if side.served.as_ref().is_some_and(is_other) && diff.policies.is_empty() {
+        notes.push(format!(
+            "`{}`: its policies are alike and its revision is another: the schema or the manifest may \
+             be another, if it is not only comments or the names of files",
+            side.name
+        ));
+    }
+    notes
 }
 
 /// Opens both. What a server does not tell is taken from the other.
@@ -313,12 +358,14 @@ fn sides(args: &DiffArgs, config: &Config) -> Result<(Side, Side), Failure> {
     }
 }
 
-/// The test cases of both. A test file that cannot be read is told.
-fn cases(before: &Side, after: &Side, notes: &mut Vec<String>) -> Vec<Case> {
+/// The test cases of both. What cannot be read or is skipped is told.
+fn cases(before: &Side, after: &Side, notes: &mut Vec<String>) -> (Vec<Case>, TestsLeftOut) {
     let mut cases = Vec::new();
+    let mut left_out = TestsLeftOut::default();
     // Those of the newer side first: where both have a case, it is called as there.
     for side in [after, before] {
         let read = testing::read(&side.repository.files, None);
+        left_out.faults += read.faults.len();
         for fault in read.faults.iter().take(FAULTS_MAX) {
             let (name, place) = (&side.name, fault.place());
             notes.push(format!(
@@ -331,7 +378,13 @@ fn cases(before: &Side, after: &Side, notes: &mut Vec<String>) -> Vec<Case> {
             notes.push(format!("`{}`: and {more} more faults of tests", side.name));
         }
         let own = read.suites.into_iter().flat_map(|suite| suite.cases);
-        cases.extend(own.filter(|case| case.skip.is_none()));
+        let (asked, skipped): (Vec<Case>, Vec<Case>) = own.partition(|case| case.skip.is_none());
+        left_out.skipped += skipped.len();
+        if !skipped.is_empty() {
+            let skipped = gaps::skipped(skipped.len());
+            notes.push(format!("`{}`: left out {skipped}", side.name));
+        }
+        cases.extend(asked);
     }
-    cases
+    (cases, left_out)
 }

@@ -12,16 +12,7 @@ const ROOM_FOR_END: usize = 512;
 
 /// Code within a line or a cell of a table.
 pub fn code(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .map(|c| {
-            if c.is_control() || TURNING.contains(&c) {
-                ' '
-            } else {
-                c
-            }
-        })
-        .collect();
+    let text = shown(text, &[]);
     if text.is_empty() {
         return "` `".to_owned();
     }
@@ -37,8 +28,53 @@ pub fn code(text: &str) -> String {
     format!("{fence}{gap}{text}{gap}{fence}")
 }
 
+/// The text without what does not show itself, but for some characters.
+fn shown(text: &str, kept: &[char]) -> String {
+    let is_unseen = |c: char| c.is_control() || TURNING.contains(&c);
+    let chars = text.chars();
+    chars
+        .map(|c| {
+            if is_unseen(c) && !kept.contains(&c) {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// A sentence with names between backticks, which are code. A word of it that could be
+/// more than a word is code, too.
+pub fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        // One is left over, so it cannot be told what is a name.
+        return code(text);
+    }
+    let parts = parts.iter().enumerate().map(|(number, part)| {
+        if number % 2 == 1 {
+            code(part)
+        } else {
+            let words: Vec<String> = part.split(' ').map(word).collect();
+            words.join(" ")
+        }
+    });
+    parts.collect()
+}
+
+fn word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || ",.;:()'-/\"=".contains(c);
+    let is_address = word.contains("//") || word.contains("www.");
+    if word.chars().all(is_plain) && !is_address {
+        word.to_owned()
+    } else {
+        code(word)
+    }
+}
+
 /// Lines as a block of code in a language.
 pub fn block(language: &str, text: &str) -> String {
+    let text = &shown(text, &['\n', '\t']);
     let fence = "`".repeat(longest_run(text).max(2) + 1);
     let end = if text.ends_with('\n') { "" } else { "\n" };
     format!("{fence}{language}\n{text}{end}{fence}\n")
@@ -117,6 +153,7 @@ mod tests {
     use super::bounded;
     use super::code;
     use super::details;
+    use super::prose;
 
     #[test]
     fn no_name_ends_its_code() {
@@ -128,6 +165,31 @@ mod tests {
         assert_eq!(code(""), "` `");
         assert_eq!(code("a\u{202e}b"), "`a b`");
         assert_eq!(block("diff", "a\n```\n"), "````diff\na\n```\n````\n");
+        let block = block("diff", "a\u{202e}\tb\r\nc");
+        assert_eq!(block, "```diff\na \tb \nc\n```\n");
+    }
+
+    #[test]
+    fn a_sentence_is_no_markup() {
+        let cases = [
+            (
+                "`a|b`: left out 2 (see `c`)",
+                "`a\\|b`: left out 2 (see `c`)",
+            ),
+            (
+                "the *first* of <b> @all [a](b)",
+                "the `*first*` of `<b>` `@all` `[a](b)`",
+            ),
+            (
+                "see https://example.org and\nno",
+                "see `https://example.org` `and no`",
+            ),
+            ("a ` b", "``a ` b``"),
+            ("", ""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(prose(text), expected, "{text}");
+        }
     }
 
     #[test]

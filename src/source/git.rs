@@ -6,6 +6,8 @@
 //! The repository is the one that the directory is in. Hooks run with a `GIT_DIR` that
 //! holds for their own directory only, so it counts where no other is found.
 
+mod listing;
+
 use std::io;
 use std::io::BufRead as _;
 use std::io::BufReader;
@@ -21,10 +23,11 @@ use std::thread;
 
 use thiserror::Error;
 
+use self::listing::Entry;
+use self::listing::Listing;
 use super::limits::Limits;
 use super::read::SourceError;
 use crate::engine::Files;
-use crate::engine::files::Role;
 
 /// Bytes of a listing that are taken, of files or names of branches.
 const LISTING_BYTES_MAX: u64 = 64 << 20;
@@ -79,9 +82,9 @@ pub enum GitError {
         /// What it said.
         said: String,
     },
-    /// More than a limit allows.
+    /// Files that cannot be taken: more than a limit allows, or links that lead out.
     #[error(transparent)]
-    TooMuch(SourceError),
+    Files(SourceError),
 }
 
 impl GitError {
@@ -109,7 +112,7 @@ impl GitError {
                 format!("name the directory, from the top of the repository: `{revision}:policies`")
             }
             Self::Failed { .. } => "see whether git works there: `git status`".into(),
-            Self::TooMuch(error) => error.hint(),
+            Self::Files(error) => error.hint(),
         }
     }
 }
@@ -157,12 +160,13 @@ pub fn place(directory: &Path) -> Result<Place, GitError> {
     }
 }
 
-/// Reads every file that has a [`Role`] below a directory of a revision. Names
-/// that start with a dot are passed over. Symbolic links and submodules are not
-/// followed: those that are left out are told.
+/// Reads every file that has a [`Role`](crate::engine::files::Role) below a directory of a revision. Names
+/// that start with a dot are passed over. Symbolic links are followed while they stay
+/// inside the directory; submodules are left out, which is told.
 ///
 /// # Errors
-/// When there is no such revision or directory, git fails, or a limit is exceeded.
+/// When there is no such revision or directory, git fails, a link leads out or nowhere,
+/// or a limit is exceeded.
 pub fn read(place: &Place, revision: &str, limits: &Limits) -> Result<Revision, GitError> {
     let commit = commit(place, revision)?;
     let no_path = || GitError::NoPath {
@@ -176,8 +180,13 @@ pub fn read(place: &Place, revision: &str, limits: &Limits) -> Result<Revision, 
         GitError::Failed { .. } => no_path(),
         error => error,
     })?;
+    let listing = Listing::new(&listing)?;
+    let targets = match listing.links() {
+        links if links.is_empty() => Vec::new(),
+        links => contents(place, &links, limits)?,
+    };
     let mut left_out = Vec::new();
-    let entries = entries(&listing, limits, &mut left_out)?;
+    let entries = listing.wanted(&targets, limits, &mut left_out)?;
     let files = contents(place, &entries, limits)?;
     Ok(Revision {
         commit,
@@ -220,74 +229,6 @@ fn closest(place: &Place, revision: &str) -> Option<String> {
     let names = place.output(&arguments).ok()?;
     let names = String::from_utf8_lossy(&names);
     crate::config::closest::closest(revision, names.lines()).map(str::to_owned)
-}
-
-/// A file of the listing.
-struct Entry {
-    name: String,
-    object: String,
-}
-
-/// The files that are wanted of `<mode> <type> <object>\t<path>\0`, again and again.
-fn entries(
-    listing: &[u8],
-    limits: &Limits,
-    left_out: &mut Vec<String>,
-) -> Result<Vec<Entry>, GitError> {
-    let mut entries = Vec::new();
-    for entry in listing
-        .split(|byte| *byte == 0)
-        .filter(|entry| !entry.is_empty())
-    {
-        let Ok(text) = std::str::from_utf8(entry) else {
-            let entry = String::from_utf8_lossy(entry);
-            let name = entry.split('\t').nth(1).unwrap_or_default();
-            if is_hidden(name) || Role::of(name).is_none() {
-                continue;
-            }
-            let path = PathBuf::from(name);
-            return Err(GitError::TooMuch(SourceError::Name { path }));
-        };
-        let Some((head, name)) = text.split_once('\t') else {
-            continue;
-        };
-        let mut head = head.split(' ');
-        let (Some(mode), Some(_), Some(object)) = (head.next(), head.next(), head.next()) else {
-            continue;
-        };
-        match mode {
-            _ if is_hidden(name) => continue,
-            "120000" => {
-                left_out.push(format!("the symbolic link `{name}` is not followed"));
-                continue;
-            }
-            "160000" => {
-                left_out.push(format!("the submodule `{name}` is not looked into"));
-                continue;
-            }
-            _ if Role::of(name).is_none() => continue,
-            _ => {}
-        }
-        let depth = name.split('/').count() - 1;
-        if depth > limits.depth_max {
-            let limit = limits.depth_max as u64;
-            let unit = "directories below one another";
-            return Err(too_much(name, limit, unit, "policies.depth_max"));
-        }
-        if entries.len() >= limits.files_max {
-            let limit = limits.files_max as u64;
-            return Err(too_much(name, limit, "files", "policies.files_max"));
-        }
-        entries.push(Entry {
-            name: name.to_owned(),
-            object: object.to_owned(),
-        });
-    }
-    Ok(entries)
-}
-
-fn is_hidden(name: &str) -> bool {
-    name.split('/').any(|part| part.starts_with('.'))
 }
 
 /// The contents of the files, asked for one after the other.
@@ -428,7 +369,7 @@ fn failed(what: &str, said: impl Into<String>) -> GitError {
 }
 
 fn too_much(name: &str, limit: u64, unit: &'static str, key: &'static str) -> GitError {
-    GitError::TooMuch(SourceError::TooMuch {
+    GitError::Files(SourceError::TooMuch {
         path: PathBuf::from(name),
         limit,
         unit,

@@ -15,6 +15,7 @@ mod check;
 mod command;
 mod config;
 mod diff;
+mod diff_gaps;
 mod diff_git;
 mod diff_schema;
 mod diff_solver;

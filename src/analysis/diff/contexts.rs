@@ -15,6 +15,7 @@ use crate::analysis::world::World;
 use crate::engine::conform;
 use crate::engine::json::JsonLimits;
 use crate::engine::json::context_from_json;
+use crate::engine::manifest::OnUnknown;
 use crate::engine::query::Context;
 use crate::testing::Case;
 
@@ -52,7 +53,7 @@ impl Circumstances {
 pub struct Contexts {
     /// From the simplest on.
     pub all: Vec<Circumstances>,
-    /// None of them is from a test case.
+    /// None of them is from a test case, though the action can have others.
     pub is_made_up: bool,
     /// Contexts that fit one side only: the other is asked with what it takes of them.
     pub adapted: usize,
@@ -117,10 +118,13 @@ pub fn of_action(
         .take(CONTEXTS_MAX - contexts.all.len());
     let chosen: Vec<Circumstances> = in_turns.cloned().collect();
     contexts.left_out += of_tests - chosen.len();
+    contexts.is_made_up = chosen.is_empty()
+        && [before, after]
+            .iter()
+            .any(|world| takes_several(*world, action));
     contexts.all.extend(chosen);
     contexts.all.sort_by(|a, b| a.size().cmp(&b.size()));
     if contexts.all.is_empty() {
-        contexts.is_made_up = true;
         contexts.all.extend(made_up(before, after, action, now));
     }
     contexts
@@ -194,6 +198,17 @@ fn adapted(declared: &Type, json: &Json, now: &str) -> Json {
         }
     }
     Json::Object(kept)
+}
+
+/// Whether an action can have more than one context.
+fn takes_several(world: World<'_>, action: &EntityUID) -> bool {
+    let declared = world.snapshot.schema().map(|schema| schema.action(action));
+    match declared.map(|action| action.map(|action| &action.context)) {
+        Some(Some(Type::Record { attrs, .. })) => attrs.iter().next().is_some(),
+        // What is not declared is denied, if there is a schema to go by.
+        Some(None) => world.snapshot.manifest().unknown == OnUnknown::Cedar,
+        Some(Some(_)) | None => true,
+    }
 }
 
 fn takes_now(world: World<'_>, action: &EntityUID) -> bool {

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 
 use super::Diff;
 use super::Options;
+use super::everything::Actions;
 use super::everything::Drawn;
+use super::everything::Known;
 use super::everything::Rest;
 use super::everything::build;
 use super::everything::examples;
@@ -20,7 +22,7 @@ use crate::engine::compile;
 
 pub(super) const SCHEMA: &str = r"
 entity Group in [Group] { open: Bool };
-entity User in [Group] { level: Long, boss?: User };
+entity User in [Group] { level: Long, boss?: User, fav?: Action };
 entity Doc in [Group] { owner: User, secret: Bool };
 action all;
 action read, write appliesTo { principal: User, resource: Doc, context: { from?: User } };
@@ -81,6 +83,7 @@ pub(super) fn world(
     grouped: &[(usize, Option<usize>)],
 ) -> String {
     let uid = |kind: &str, id: usize| serde_json::json!({"type": kind, "id": id.to_string()});
+    let read = serde_json::json!({"type": "Action", "id": "read"});
     let mut all = Vec::new();
     for group in 0..2_usize {
         let parents = if group == 0 {
@@ -99,6 +102,9 @@ pub(super) fn world(
         let mut mine = mine;
         if let Some(boss) = mine.find_map(|(_, boss)| *boss) {
             attrs["boss"] = serde_json::json!({"__entity": uid("User", boss % levels.len())});
+        }
+        if *level == 4 {
+            attrs["fav"] = serde_json::json!({"__entity": read});
         }
         all.push(serde_json::json!({"uid": uid("User", user), "attrs": attrs, "parents": parents}));
     }
@@ -329,6 +335,8 @@ fn too_many_triples_are_cut_and_told() {
         is_narrow: false,
         linked: None,
         template: 0,
+        known: Known::Stored,
+        actions: Actions::Declared,
     };
     let before = build(&BTreeMap::new(), &entities, plain);
     let all = Drawn {
@@ -381,6 +389,85 @@ fn an_action_that_comes_into_a_group() {
     assert_eq!(back.losing(), BTreeSet::from(["User::\"u\""]));
 }
 
+/// Without a schema whatever is named can be asked, and what is not.
+#[test]
+fn actions_that_no_schema_declares() {
+    let build = |policy: &str, stored: &str| {
+        let entities = format!(
+            r#"[{{"uid": {{"type": "User", "id": "u"}}, "attrs": {{}}, "parents": []}}{stored}]"#
+        );
+        Built::new(&[
+            ("manifest.toml", "validate = \"off\""),
+            ("p.cedar", policy),
+            ("entities/e.json", &entities),
+        ])
+    };
+    let read = r#", {"uid": {"type": "Action", "id": "read"}, "attrs": {}, "parents": []}"#;
+    let nobody = r#"permit (principal == User::"x", action, resource);"#;
+    let everybody = "permit (principal, action, resource);";
+    let readers = r#"permit (principal, action, resource) when { action == Action::"read" };"#;
+    for (policy, stored, actions) in [
+        (everybody, read, &["any other", "read"] as &[&str]),
+        (everybody, "", &["any other"]),
+        (readers, "", &["read"]),
+    ] {
+        let found = diff(&build(nobody, stored), &build(policy, stored));
+        assert_eq!(found.gaining(), BTreeSet::from(["User::\"u\""]), "{policy}");
+        let keys = found.triples.flips.sorted();
+        let gained: Vec<_> = keys.iter().map(|(key, _)| key.action.clone()).collect();
+        let expected = actions
+            .iter()
+            .map(|id| Some(format!("Action::{id:?}").into()));
+        assert_eq!(gained, expected.collect::<Vec<_>>(), "{policy}");
+        assert!(found.triples.contexts.made_up > 0, "{policy}");
+    }
+}
+
+/// Those whom nobody knows gain when the manifest lets them, or policies do where they
+/// are let already.
+#[test]
+fn whom_nobody_knows_can_gain() {
+    let schema = format!("{SCHEMA}\nentity Robot;");
+    let build = |manifest: &str, policy: &str| {
+        Built::new(&[
+            ("manifest.toml", manifest),
+            ("s.cedarschema", &schema),
+            ("p.cedar", policy),
+            ("entities/e.json", &world(&[3], &[(0, false)], &[])),
+        ])
+    };
+    let all = "permit (principal is User, action, resource);";
+    let robots = format!("{all} permit (principal is Robot, action, resource);");
+    let off = "validate = \"off\"\n";
+    let open = "validate = \"off\"\nunknown = \"cedar\"";
+    let other = |name: &str| format!("{name}::\"any other\"");
+    for (before, after, gaining) in [
+        (build("", all), build("unknown = \"cedar\"", all), "User"),
+        (
+            build("", all),
+            build("implicit_types = [\"User\"]", all),
+            "User",
+        ),
+        (build(open, all), build(open, &robots), "Robot"),
+    ] {
+        let found = diff(&before, &after);
+        assert!(
+            found.gaining().contains(&*other(gaining)),
+            "{:?}",
+            found.gaining()
+        );
+        let back = diff(&after, &before);
+        assert!(
+            back.losing().contains(&*other(gaining)),
+            "{:?}",
+            back.losing()
+        );
+    }
+    // Where they are not let, nothing stands for them.
+    let found = diff(&build(off, all), &build(off, &robots));
+    assert_eq!(found.gaining(), BTreeSet::new());
+}
+
 /// What exists without being stored is asked about where anything names it.
 #[test]
 fn who_is_known_without_being_stored_can_gain() {
@@ -420,7 +507,7 @@ fn who_is_known_without_being_stored_can_gain() {
             BTreeSet::from(["Robot::\"r\""]),
             "{policy}"
         );
-        let is_told = |note: &String| note.contains("implicit types") && note.ends_with("Robot");
+        let is_told = |note: &String| note.contains("implicit types") && note.ends_with("`Robot`");
         assert!(found.triples.notes.iter().any(is_told));
     }
 }
@@ -461,26 +548,29 @@ fn contexts_are_the_simplest_of_each_kind() {
     assert_eq!((found.left_out, found.adapted), (15 + 1 - told.len(), 0));
 }
 
-/// One thing differs, which a decision reads in one way only.
-#[test]
-fn whatever_a_decision_reads_is_followed() {
-    let entities = |open: bool, nested: bool, level: i64| {
-        let parents = if nested {
-            r#"{"type": "Group", "id": "1"}"#
-        } else {
-            ""
-        };
-        format!(
-            r#"[{{"uid": {{"type": "Group", "id": "0"}}, "attrs": {{"open": true}}, "parents": [{parents}]}},
+/// A user, whose boss and groups a decision may read, and what may differ in these.
+fn chain(open: bool, nested: bool, level: i64) -> String {
+    let parents = if nested {
+        r#"{"type": "Group", "id": "1"}"#
+    } else {
+        ""
+    };
+    format!(
+        r#"[{{"uid": {{"type": "Group", "id": "0"}}, "attrs": {{"open": true}}, "parents": [{parents}]}},
             {{"uid": {{"type": "Group", "id": "1"}}, "attrs": {{"open": true}}, "parents": []}},
             {{"uid": {{"type": "Group", "id": "far"}}, "attrs": {{"open": {open}}}, "parents": []}},
             {{"uid": {{"type": "User", "id": "boss"}}, "attrs": {{"level": {level}}}, "parents": []}},
-            {{"uid": {{"type": "User", "id": "0"}}, "attrs": {{"level": 1, "boss": {{"type": "User", "id": "boss"}}}},
+            {{"uid": {{"type": "User", "id": "0"}}, "attrs": {{"level": 1, "fav": {{"type": "Action", "id": "read"}},
+                "boss": {{"type": "User", "id": "boss"}}}},
               "parents": [{{"type": "Group", "id": "0"}}]}},
             {{"uid": {{"type": "Doc", "id": "0"}}, "attrs": {{"owner": {{"type": "User", "id": "boss"}}, "secret": false}},
               "parents": []}}]"#
-        )
-    };
+    )
+}
+
+/// One thing differs, which a decision reads in one way only.
+#[test]
+fn whatever_a_decision_reads_is_followed() {
     let grouped = SCHEMA.replace(
         "action read, write",
         "action write appliesTo { principal: User, resource: Doc };\naction read in [all]",
@@ -493,7 +583,7 @@ fn whatever_a_decision_reads_is_followed() {
             ("entities/e.json", entities),
         ])
     };
-    let plain = entities(false, false, 1);
+    let plain = chain(false, false, 1);
     let cases = [
         // The groups of the action, by the scope.
         (
@@ -501,23 +591,30 @@ fn whatever_a_decision_reads_is_followed() {
             &*grouped,
             plain.clone(),
         ),
+        // The groups of an action, by an attribute.
+        (
+            r#"permit (principal, action == Action::"write", resource)
+               when { principal has fav && principal.fav in Action::"all" };"#,
+            &*grouped,
+            plain.clone(),
+        ),
         // An entity that the condition names, and nothing else does.
         (
             r#"permit (principal, action, resource) when { Group::"far".open };"#,
             SCHEMA,
-            entities(true, false, 1),
+            chain(true, false, 1),
         ),
         // A parent of a parent.
         (
             r#"permit (principal in Group::"1", action, resource);"#,
             SCHEMA,
-            entities(false, true, 1),
+            chain(false, true, 1),
         ),
         // An attribute of an attribute.
         (
             "permit (principal, action, resource) when { principal has boss && principal.boss.level > 4 };",
             SCHEMA,
-            entities(false, false, 9),
+            chain(false, false, 9),
         ),
     ];
     for (policy, schema, changed) in cases {

@@ -21,24 +21,17 @@ use super::policies::STACK_BYTES;
 use super::policies::says;
 use crate::analysis::world::World;
 use crate::engine::manifest::Manifest;
-use crate::engine::named::Named;
-use crate::engine::named::Probe;
 use crate::engine::policy::Policy;
 use crate::engine::query::Context;
 use crate::engine::schema::ActionFacts;
 use crate::engine::schema::Schema;
-use crate::engine::scope::Actions;
-use crate::engine::scope::Constraint;
-use crate::engine::scope::Parties;
-use crate::engine::scope::Party;
-use crate::engine::scope::Scope;
 
 /// What a change can alter.
 #[derive(Debug)]
 pub struct Touched<'a> {
     /// Every decision.
     pub everything: bool,
-    /// Entities that differ, or lead to one that does.
+    /// Entities and actions that differ, and entities that lead to one that does.
     pub entities: HashSet<Arc<EntityUID>>,
     /// The policies and links that are only on one side, with the side that has them.
     pub policies: Vec<(World<'a>, &'a Policy)>,
@@ -47,20 +40,21 @@ pub struct Touched<'a> {
 impl<'a> Touched<'a> {
     /// By all that differs; `changed` are the entities that do.
     pub fn new(before: World<'a>, after: World<'a>, changed: &BTreeSet<Arc<EntityUID>>) -> Self {
-        let entities = if changed.is_empty() {
+        // The groups of an action can be read through a value that names it, too.
+        let mut differing = differing_actions(before, after);
+        differing.extend(changed.iter().map(Arc::clone));
+        let entities = if differing.is_empty() {
             HashSet::new()
         } else {
-            leading_to(before, after, changed)
+            leading_to(before, after, &differing)
         };
-        let actions = differing_actions(before, after);
         let is_read = |world: World<'_>| {
             let mut literals = policies(world).flat_map(literals);
-            literals.any(|uid| entities.contains(&uid) || actions.contains(&uid))
+            literals.any(|uid| entities.contains(&uid))
         };
         let everything = !means_the_same(before.snapshot.manifest(), after.snapshot.manifest())
             || before.snapshot.schema().is_some() != after.snapshot.schema().is_some()
-            || (!(entities.is_empty() && actions.is_empty())
-                && (is_read(before) || is_read(after)));
+            || (!entities.is_empty() && (is_read(before) || is_read(after)));
         let mut only = Vec::new();
         let (old, new) = (meanings(before), meanings(after));
         for (world, here, there) in [(before, &old, &new), (after, &new, &old)] {
@@ -96,7 +90,7 @@ impl<'a> Touched<'a> {
     }
 }
 
-fn declared<'a>(world: World<'a>, action: &EntityUID) -> Option<&'a ActionFacts> {
+pub(super) fn declared<'a>(world: World<'a>, action: &EntityUID) -> Option<&'a ActionFacts> {
     world.snapshot.schema()?.action(action)
 }
 
@@ -138,7 +132,7 @@ fn means_the_same(before: &Manifest, after: &Manifest) -> bool {
         && types(before) == types(after)
 }
 
-fn policies(world: World<'_>) -> impl Iterator<Item = &Policy> {
+pub(super) fn policies(world: World<'_>) -> impl Iterator<Item = &Policy> {
     world
         .snapshot
         .rules()
@@ -231,76 +225,4 @@ fn uids(value: &Value, into: &mut Vec<Arc<EntityUID>>) {
         ValueKind::Record(fields) => fields.values().for_each(|value| uids(value, into)),
         ValueKind::Lit(_) | ValueKind::ExtensionValue(_) => {}
     }
-}
-
-/// One demand of a scope, by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// On the principal.
-    Principal,
-    /// On the action.
-    Action,
-    /// On the resource.
-    Resource,
-}
-
-/// A demand of a policy's scope, asked of entities of its side.
-#[derive(Debug)]
-pub struct Demand<'a> {
-    world: World<'a>,
-    part: Part,
-    scope: Scope,
-}
-
-impl<'a> Demand<'a> {
-    /// The demand of a policy.
-    pub fn new(world: World<'a>, policy: &Policy, part: Part) -> Self {
-        let mut scope = Scope {
-            principal: Constraint::Any,
-            action: Actions::Any,
-            resource: Constraint::Any,
-        };
-        match part {
-            Part::Principal => scope.principal = policy.scope.principal.clone(),
-            Part::Action => scope.action = policy.scope.action.clone(),
-            Part::Resource => scope.resource = policy.scope.resource.clone(),
-        }
-        Self { world, part, scope }
-    }
-
-    /// Whether an entity fits.
-    pub fn holds(&self, uid: &EntityUID) -> bool {
-        let above = match self.part {
-            // Without a schema actions are entities like others.
-            Part::Action if self.world.snapshot.schema().is_some() => declared(self.world, uid)
-                .map(|action| action.ancestors.iter().collect())
-                .unwrap_or_default(),
-            Part::Principal | Part::Action | Part::Resource => ancestors(self.world, uid),
-        };
-        let party = Party::new(Probe::new(uid), &above);
-        self.scope.holds(&Parties {
-            principal: party,
-            action: party,
-            resource: party,
-        })
-    }
-}
-
-/// The ancestors of an entity, direct and indirect.
-fn ancestors<'a>(world: World<'a>, uid: &EntityUID) -> Vec<&'a Named> {
-    let mut above: Vec<&'a Named> = Vec::new();
-    let mut seen: HashSet<&EntityUID> = HashSet::new();
-    let mut next: Vec<Probe<'_>> = vec![Probe::new(uid)];
-    while let Some(probe) = next.pop() {
-        let Some(stored) = world.view.get(probe) else {
-            continue;
-        };
-        for parent in &stored.parents {
-            if seen.insert(parent.uid()) {
-                above.push(parent);
-                next.push(parent.probe());
-            }
-        }
-    }
-    above
 }

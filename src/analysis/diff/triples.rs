@@ -3,21 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use cedar_policy_core::ast::ActionConstraint;
 use cedar_policy_core::ast::EntityUID;
 
 use super::Options;
 use super::contexts;
 use super::contexts::Circumstances;
-use super::contexts::Contexts;
-use super::touched;
-use super::touched::Demand;
-use super::touched::Part;
+use super::demands::About;
+use super::demands::Demands;
+use super::demands::Part;
+use super::parties::actions;
+use super::parties::applicable;
+use super::parties::uids;
 use super::touched::Touched;
 use crate::analysis::flip::Answer;
 use crate::analysis::flip::Direction;
@@ -33,6 +36,10 @@ use crate::testing::Case;
 
 /// Triples that a thread takes at a time.
 const BATCH: u64 = 512;
+
+/// What policies are about is looked through for each action: so many times as much may
+/// be looked at as was to find it.
+const BUDGET: u64 = 5;
 
 /// A triple that flips, in order of what is asked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +60,17 @@ pub struct TripleExample {
     pub after: Answer,
 }
 
+/// In which contexts was asked, of the actions that the change can alter a decision of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ContextsAsked {
+    /// Actions without one of a test case, though there can be others than the least.
+    pub made_up: usize,
+    /// Contexts that fit one side only.
+    pub adapted: usize,
+    /// Contexts of test cases that were not asked with.
+    pub left_out: usize,
+}
+
 /// What decisions about all entities show.
 #[derive(Debug)]
 pub struct TriplesDiff {
@@ -67,6 +85,8 @@ pub struct TriplesDiff {
     pub failed: u64,
     /// Actions that nothing was decided of, for want of a context.
     pub not_asked: Vec<String>,
+    /// In which contexts was asked.
+    pub contexts: ContextsAsked,
     /// Decided the other way in any context: each counts once for its direction, and
     /// once in every group that it is of.
     pub flips: Groups<TripleExample>,
@@ -127,6 +147,7 @@ pub fn compare(
         decided,
         failed: found.failed,
         not_asked: plan.not_asked,
+        contexts: plan.contexts,
         gaining: told(&found.gaining),
         losing: told(&found.losing),
         flips: found.flips,
@@ -179,6 +200,11 @@ struct Plan {
     touched: u64,
     /// Decisions that those which are touched take of each side.
     decisions: u64,
+    /// How many entities may still be looked at to tell what is touched.
+    budget: u64,
+    /// Actions of which everything was taken, because telling would take more.
+    coarse: usize,
+    contexts: ContextsAsked,
     not_asked: Vec<String>,
     notes: Vec<String>,
 }
@@ -198,29 +224,22 @@ impl Plan {
             all: 0,
             touched: 0,
             decisions: 0,
+            budget: options.planned_max.saturating_mul(BUDGET),
+            coarse: 0,
+            contexts: ContextsAsked::default(),
             not_asked: Vec::new(),
             notes: Vec::new(),
         };
         let touched = Touched::new(before, after, changed);
-        let filter = Demands::new(&touched);
-        let mut contexts = Contexts::default();
-        let mut made_up = 0;
+        let demands = Demands::new(&touched, &plan.uids, options.planned_max);
         for action in actions(before, after, cases) {
-            let Contexts {
-                all: circumstances,
-                is_made_up,
-                adapted,
-                left_out,
-            } = contexts::of_action(before, after, &action, cases, &options.now);
-            contexts.left_out += left_out;
-            contexts.adapted += adapted;
-            if circumstances.is_empty() {
+            let contexts = contexts::of_action(before, after, &action, cases, &options.now);
+            if contexts.all.is_empty() {
                 plan.not_asked.push(action.to_string());
                 continue;
             }
-            made_up += usize::from(is_made_up);
             let is_touched = touched.action(before, after, &action)
-                || circumstances.iter().any(|context| {
+                || contexts.all.iter().any(|context| {
                     context.before != context.after
                         || touched.context(&context.before)
                         || touched.context(&context.after)
@@ -229,35 +248,39 @@ impl Plan {
                 .map(|part| applicable(before, after, &action, part, &plan.uids));
             plan.asked.push(Asked {
                 action: Arc::clone(&action),
-                contexts: circumstances,
+                contexts: contexts.all,
             });
-            plan.action(parties, is_touched, &touched, &filter);
+            // What nothing is asked about needs no circumstances.
+            if plan.action(parties, is_touched, &touched, &demands) {
+                plan.contexts.made_up += usize::from(contexts.is_made_up);
+                plan.contexts.adapted += contexts.adapted;
+                plan.contexts.left_out += contexts.left_out;
+            }
         }
-        plan.note(made_up, &contexts);
-        plan.note_implicit(before, after);
+        plan.note();
+        plan.note_unstored(before, after);
         plan
     }
 
-    fn note(
-        &mut self,
-        made_up: usize,
-        Contexts {
-            adapted, left_out, ..
-        }: &Contexts,
-    ) {
+    fn note(&mut self) {
+        let ContextsAsked {
+            made_up,
+            adapted,
+            left_out,
+        } = self.contexts;
         if made_up > 0 {
             self.notes.push(format!(
                 "actions asked about with the least context that the schema takes, for want of a test \
                  case: {made_up}"
             ));
         }
-        if *adapted > 0 {
+        if adapted > 0 {
             self.notes.push(format!(
                 "contexts of test cases that fit one side only: {adapted}; the other was asked with \
                  what it takes of them, and with the least of what it demands besides"
             ));
         }
-        if *left_out > 0 {
+        if left_out > 0 {
             self.notes.push(format!(
                 "contexts of test cases that were not asked with: {left_out}; an action is asked about \
                  in {} that are least alike",
@@ -265,23 +288,31 @@ impl Plan {
             ));
         }
         if !self.not_asked.is_empty() {
-            let without = self.not_asked.join(", ");
+            let without: Vec<String> = self.not_asked.iter().map(|id| format!("`{id}`")).collect();
+            let without = without.join(", ");
             self.notes
                 .push(format!("not asked about for want of a context: {without}"));
         }
+        if self.coarse > 0 {
+            self.notes.push(format!(
+                "actions of which every triple counts as one that the change can alter, since too many \
+                 policies differ to tell: {}",
+                self.coarse
+            ));
+        }
     }
 
-    /// Says that there may be more than was asked about.
-    fn note_implicit(&mut self, before: World<'_>, after: World<'_>) {
+    /// Says who stands for those that are decided about without being stored.
+    fn note_unstored(&mut self, before: World<'_>, after: World<'_>) {
         let manifests = [before, after].map(|world| world.snapshot.manifest());
         let types = manifests
             .iter()
             .flat_map(|manifest| &manifest.implicit_types);
-        let types: BTreeSet<String> = types.map(ToString::to_string).collect();
+        let types: BTreeSet<String> = types.map(|name| format!("`{name}`")).collect();
         if !types.is_empty() {
             let types: Vec<String> = types.into_iter().collect();
             self.notes.push(format!(
-                "of the implicit types only what policies, entities and test cases name was asked about: {}",
+                "one that nothing names stands for all others of the implicit types {}",
                 types.join(", ")
             ));
         }
@@ -290,8 +321,8 @@ impl Plan {
             .any(|manifest| manifest.unknown == OnUnknown::Cedar)
         {
             self.notes.push(
-                "entities that nobody knows are decided about, too (`unknown = \"cedar\"`): only what \
-                 policies, entities and test cases name was asked about"
+                "whom nobody knows is decided about, too (`unknown = \"cedar\"`): one that nothing \
+                 names stands for all others of its type"
                     .to_owned(),
             );
         }
@@ -306,69 +337,100 @@ impl Plan {
         u64::try_from(some / u128::from(self.decisions)).unwrap_or(self.touched)
     }
 
-    /// Adds the triples of the last action, as far as they are touched.
+    /// Adds the triples of the last action, as far as they are touched; tells whether
+    /// any is.
     fn action(
         &mut self,
         [principals, resources]: [Vec<u32>; 2],
         is_touched: bool,
         touched: &Touched<'_>,
         demands: &Demands<'_>,
-    ) {
+    ) -> bool {
         let Some((number, asked)) = self.asked.iter().enumerate().next_back() else {
-            return;
+            return false;
         };
         let all = principals.len() as u64 * resources.len() as u64;
         self.all = self.all.saturating_add(all);
-        if is_touched {
+        let start = self.touched;
+        let about = demands.of_action(&asked.action);
+        let groups = if is_touched {
+            None
+        } else if demands.is_coarse && !about.is_empty() {
+            self.coarse += 1;
+            None
+        } else {
+            let groups = self.groups([&principals, &resources], touched, &about);
+            self.coarse += usize::from(groups.is_none());
+            groups
+        };
+        for [principals, resources] in groups.unwrap_or_else(|| vec![[principals, resources]]) {
             self.block(number, principals, resources);
-            return;
         }
-        let policies = demands.of_action(&asked.action);
+        self.touched > start
+    }
+
+    /// Principals with the resources that the change is about for them; `None` when
+    /// telling that would take too much.
+    fn groups(
+        &mut self,
+        [principals, resources]: [&[u32]; 2],
+        touched: &Touched<'_>,
+        about: &[&About<'_>],
+    ) -> Option<Vec<[Vec<u32>; 2]>> {
+        let lists = about
+            .iter()
+            .flat_map(|about| [&about.principals, &about.resources]);
+        let length: usize = lists.map(Vec::len).sum();
+        self.budget = self.budget.checked_sub(length as u64)?;
         let is_affected = |at: &u32| {
             let uid = self.uids.get(*at as usize);
             uid.is_some_and(|uid| touched.entities.contains(uid))
         };
-        let affected: Vec<u32> = resources
+        let affected: Vec<u32> = resources.iter().copied().filter(is_affected).collect();
+        let applicable: HashSet<u32> = resources.iter().copied().collect();
+        let reached: Vec<Vec<u32>> = about
             .iter()
-            .copied()
-            .filter(|at| is_affected(at))
-            .collect();
-        let reached: Vec<Vec<u32>> = policies
-            .iter()
-            .map(|policy| demands.holding(*policy, Part::Resource, &resources, &self.uids))
-            .collect();
-        // Principals that the same policies are about go together.
-        let mut alike: BTreeMap<Option<Vec<usize>>, Vec<u32>> = BTreeMap::new();
-        let held: Vec<BTreeSet<u32>> = policies
-            .iter()
-            .map(|policy| {
-                let holding = demands.holding(*policy, Part::Principal, &principals, &self.uids);
-                holding.into_iter().collect()
+            .map(|about| {
+                let resources = about.resources.iter().copied();
+                resources.filter(|at| applicable.contains(at)).collect()
             })
             .collect();
+        let mut held: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (number, about) in about.iter().enumerate() {
+            for principal in &about.principals {
+                held.entry(*principal).or_default().push(number);
+            }
+        }
+        // Principals that the same policies are about go together.
+        let mut alike: BTreeMap<Option<Vec<usize>>, Vec<u32>> = BTreeMap::new();
         for principal in principals {
-            let about = if is_affected(&principal) {
+            let about = if is_affected(principal) {
                 None
             } else {
-                let about = held.iter().enumerate();
-                let about = about.filter(|(_, held)| held.contains(&principal));
-                Some(about.map(|(at, _)| at).collect())
+                Some(held.remove(principal).unwrap_or_default())
             };
-            alike.entry(about).or_default().push(principal);
+            alike.entry(about).or_default().push(*principal);
         }
-        for (about, principals) in alike {
-            let resources = match about {
-                None => resources.clone(),
-                Some(about) => {
-                    let lists = about.iter().filter_map(|at| reached.get(*at));
-                    let mut some: Vec<u32> = lists.flatten().chain(&affected).copied().collect();
+        let lists = |about: &'_ [usize]| -> Vec<&Vec<u32>> {
+            let lists = about.iter().filter_map(|at| reached.get(*at));
+            lists.chain([&affected]).collect()
+        };
+        let lengths = alike.keys().flatten().flat_map(|about| lists(about));
+        let length: usize = lengths.map(Vec::len).sum();
+        self.budget = self.budget.checked_sub(length as u64)?;
+        let groups = alike.into_iter().map(|(about, principals)| {
+            let resources = about.map_or_else(
+                || resources.to_vec(),
+                |about| {
+                    let mut some: Vec<u32> = lists(&about).into_iter().flatten().copied().collect();
                     some.sort_unstable();
                     some.dedup();
                     some
-                }
-            };
-            self.block(number, principals, resources);
-        }
+                },
+            );
+            [principals, resources]
+        });
+        Some(groups.collect())
     }
 
     fn block(&mut self, action: usize, principals: Vec<u32>, resources: Vec<u32>) {
@@ -405,134 +467,6 @@ impl Plan {
             asked,
         })
     }
-}
-
-/// The demands of the policies that differ.
-struct Demands<'a> {
-    policies: Vec<[Demand<'a>; 3]>,
-}
-
-impl<'a> Demands<'a> {
-    fn new(touched: &Touched<'a>) -> Self {
-        let parts = [Part::Principal, Part::Action, Part::Resource];
-        let policies = touched.policies.iter();
-        Self {
-            policies: policies
-                .map(|(world, policy)| parts.map(|part| Demand::new(*world, policy, part)))
-                .collect(),
-        }
-    }
-
-    /// The policies that are about an action.
-    fn of_action(&self, action: &EntityUID) -> Vec<usize> {
-        let policies = self.policies.iter().enumerate();
-        policies
-            .filter(|(_, [_, demand, _])| demand.holds(action))
-            .map(|(at, _)| at)
-            .collect()
-    }
-
-    /// Those that a policy is about.
-    fn holding(
-        &self,
-        policy: usize,
-        part: Part,
-        among: &[u32],
-        uids: &[Arc<EntityUID>],
-    ) -> Vec<u32> {
-        let Some([principal, action, resource]) = self.policies.get(policy) else {
-            return Vec::new();
-        };
-        let demand = match part {
-            Part::Principal => principal,
-            Part::Action => action,
-            Part::Resource => resource,
-        };
-        let holds = |at: &u32| uids.get(*at as usize).is_some_and(|uid| demand.holds(uid));
-        among.iter().copied().filter(holds).collect()
-    }
-}
-
-/// All entities of both sides, those that test cases name, and of those that are
-/// decided about without being stored all that is named anywhere. In order.
-fn uids(before: World<'_>, after: World<'_>, cases: &[Case]) -> Vec<Arc<EntityUID>> {
-    let mut uids = BTreeSet::new();
-    for world in [before, after] {
-        let stored = world.view.iter().map(|(named, _)| Arc::clone(named.uid()));
-        uids.extend(stored.filter(|uid| !uid.is_action()));
-    }
-    for case in cases {
-        uids.insert(Arc::clone(&case.question.principal));
-        uids.insert(Arc::clone(&case.question.resource));
-    }
-    let manifests = [before, after].map(|world| world.snapshot.manifest());
-    let is_implicit = |uid: &EntityUID| {
-        manifests.iter().any(|manifest| {
-            manifest.unknown == OnUnknown::Cedar
-                || manifest.implicit_types.contains(uid.entity_type())
-        })
-    };
-    if manifests
-        .iter()
-        .any(|manifest| manifest.unknown == OnUnknown::Cedar || !manifest.implicit_types.is_empty())
-    {
-        let named = [before, after].into_iter().flat_map(touched::named);
-        uids.extend(named.filter(|uid| !uid.is_action() && is_implicit(uid)));
-    }
-    uids.into_iter().collect()
-}
-
-/// The actions that something can be asked of, in order: those that a schema
-/// declares, else those that policies and test cases name.
-fn actions(before: World<'_>, after: World<'_>, cases: &[Case]) -> BTreeSet<Arc<EntityUID>> {
-    let mut actions = BTreeSet::new();
-    for world in [before, after] {
-        if let Some(schema) = world.snapshot.schema() {
-            let declared = schema.actions();
-            let asked = declared.filter(|action| !action.principals.is_empty());
-            actions.extend(asked.map(|action| Arc::clone(&action.uid)));
-            continue;
-        }
-        for policy in world.snapshot.rules().iter() {
-            let constraint = policy.cedar.action_constraint();
-            if let ActionConstraint::Eq(uid) = constraint {
-                actions.insert(Arc::clone(uid));
-            } else if let ActionConstraint::In(uids) = constraint {
-                actions.extend(uids.iter().map(Arc::clone));
-            }
-        }
-        actions.extend(cases.iter().map(|case| Arc::clone(&case.question.action)));
-    }
-    actions
-}
-
-/// The entities whose types an action applies to, on either side.
-fn applicable(
-    before: World<'_>,
-    after: World<'_>,
-    action: &EntityUID,
-    part: Part,
-    uids: &[Arc<EntityUID>],
-) -> Vec<u32> {
-    let mut types = BTreeSet::new();
-    let mut is_open = false;
-    for world in [before, after] {
-        let Some(schema) = world.snapshot.schema() else {
-            is_open = true;
-            continue;
-        };
-        let Some(declared) = schema.action(action) else {
-            continue;
-        };
-        types.extend(match part {
-            Part::Principal => &declared.principals,
-            Part::Action | Part::Resource => &declared.resources,
-        });
-    }
-    let all = (0_u32..).zip(uids);
-    all.filter(|(_, uid)| is_open || types.contains(uid.entity_type()))
-        .map(|(at, _)| at)
-        .collect()
 }
 
 /// What a thread found.

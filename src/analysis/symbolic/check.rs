@@ -26,6 +26,7 @@ use super::confirm::made_by;
 use super::counterexample::Carried;
 use super::counterexample::Counterexample;
 use super::environment::Compiler;
+use super::environment::Unserved;
 use super::environment::Within;
 use super::minimise::minimised;
 use super::minimise::named_shortly;
@@ -314,7 +315,8 @@ impl<'a> Ground<'a> {
         let made = place.get_or_init(|| {
             let units = self.under(links, against);
             let on_error = self.side.snapshot.manifest().errors;
-            self.within.served(solver, &units, on_error)
+            let served = self.within.served(solver, &units, on_error);
+            served.map_err(Unserved::reason)
         });
         made.as_ref().map_err(Clone::clone)
     }

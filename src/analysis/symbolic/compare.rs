@@ -13,6 +13,7 @@ use super::check::Polish;
 use super::confirm::Demand;
 use super::confirm::Judge;
 use super::environment::Compiler;
+use super::environment::Unserved;
 use super::environment::Within;
 use super::policies::LinkScope;
 use super::policies::Unit;
@@ -171,12 +172,14 @@ impl Sides<'_> {
         let formulas = (formulas(&old, self.before), formulas(&new, self.after));
         let (old_set, new_set) = match formulas {
             (Ok(old), Ok(new)) => (old, new),
-            (Err(reason), _) => {
+            (Err(Unserved::NoFormula(reason)), _) => {
                 let reason =
                     format!("the first cannot be read by the schema of the second: {reason}");
                 return unknown(environment.clone(), &reason);
             }
-            (_, Err(reason)) => return unknown(environment.clone(), &reason),
+            (Err(unserved), _) | (_, Err(unserved)) => {
+                return unknown(environment.clone(), &unserved.reason());
+            }
         };
         let gained = implies_asserts(&new_set, &old_set);
         let lost = implies_asserts(&old_set, &new_set);

@@ -74,6 +74,24 @@ impl Environment {
     }
 }
 
+/// Why there is no formula of what a service allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unserved {
+    /// The policies have none.
+    NoFormula(String),
+    /// The solver does not know what it was asked for it.
+    NoAnswer(String),
+}
+
+impl Unserved {
+    /// In words.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::NoFormula(reason) | Self::NoAnswer(reason) => reason,
+        }
+    }
+}
+
 /// Makes formulas. Shared by all threads.
 #[derive(Debug)]
 pub(super) struct Compiler<'a> {
@@ -169,14 +187,15 @@ impl Within<'_> {
         solver: &mut Solver,
         units: &[&Unit],
         on_error: OnError,
-    ) -> Result<CompiledPolicySet, String> {
+    ) -> Result<CompiledPolicySet, Unserved> {
         let mut guard: Option<Expr> = None;
         for unit in units {
             if unit.effect() != Effect::Forbid || on_error == OnError::Cedar {
                 continue;
             }
-            let compiled = self.policy(&unit.policy)?;
-            if solver.is_unsatisfiable(&never_errors_asserts(&compiled))? {
+            let compiled = self.policy(&unit.policy).map_err(Unserved::NoFormula)?;
+            let asked = solver.is_unsatisfiable(&never_errors_asserts(&compiled));
+            if asked.map_err(Unserved::NoAnswer)? {
                 continue;
             }
             let whole = does_not_fail(&unit.policy);
@@ -186,7 +205,8 @@ impl Within<'_> {
             });
         }
         let Some(guard) = guard else {
-            return self.set(units.iter().map(|unit| &unit.policy));
+            let set = self.set(units.iter().map(|unit| &unit.policy));
+            return set.map_err(Unserved::NoFormula);
         };
         let guarded: Vec<ast::Policy> = units
             .iter()
@@ -195,7 +215,7 @@ impl Within<'_> {
                 Effect::Forbid => unit.policy.clone(),
             })
             .collect();
-        self.set(&guarded)
+        self.set(&guarded).map_err(Unserved::NoFormula)
     }
 
     fn action_fits(&self, constraint: &ActionConstraint, action: &EntityUID) -> bool {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Told;
+use super::gaps::gaps;
 use super::json::hidden;
 use crate::analysis::diff::facts::FactChange;
 use crate::analysis::diff::lines;
@@ -52,10 +53,13 @@ pub fn report(told: &Told) -> String {
     text.push_str(&told.symbolic.text(told.top));
     let (gained, lost) = told.flips();
     let style = match (gained, lost) {
-        (0, 0) => GOOD,
+        (0, 0) if gaps(told).is_empty() => GOOD,
         (_, 0) => WARN,
         _ => BAD,
     };
+    if let Some(not_asked) = told.not_asked() {
+        writeln!(text, "\n{}", paint(WARN, &not_asked)).ok();
+    }
     writeln!(text, "\n{}", paint(style, &told.verdict())).ok();
     text
 }

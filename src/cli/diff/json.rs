@@ -5,20 +5,28 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use super::Told;
+use super::gaps::gaps;
 use super::side::Side;
 use crate::analysis::diff::cases::CaseExample;
 use crate::analysis::diff::triples::TripleExample;
 use crate::analysis::flip::Groups;
 use crate::cli::replay::json::numbers;
 
-/// What a side is.
+/// What a side is. Of a server's files only the policies are its own.
 pub fn side(side: &Side) -> Json {
-    let repository = &side.repository;
+    let files = &side.repository.files;
+    let (policies, directory) = match &side.served {
+        Some(served) => (served.revision.clone(), None),
+        None => (
+            files.policy_digest().to_string(),
+            Some(files.data_digest().to_string()),
+        ),
+    };
     json!({
         "name": side.name,
         "commit": side.commit,
-        "policy_revision": repository.files.policy_digest().to_string(),
-        "directory_revision": repository.files.data_digest().to_string(),
+        "policy_revision": policies,
+        "directory_revision": directory,
     })
 }
 
@@ -61,6 +69,8 @@ pub fn report(told: &Told) -> Json {
         "audit": told.audit.as_ref().map(|tally| numbers(tally, top)),
         "solver": told.symbolic.json(top),
         "notes": told.notes,
+        "verdict": told.verdict(),
+        "not_asked": gaps(told).into_iter().map(|gap| gap.what).collect::<Vec<_>>(),
     })
 }
 

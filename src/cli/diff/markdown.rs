@@ -15,6 +15,7 @@ use crate::cli::markdown::block;
 use crate::cli::markdown::code;
 use crate::cli::markdown::codes;
 use crate::cli::markdown::details;
+use crate::cli::markdown::prose;
 use crate::cli::markdown::table;
 use crate::cli::output::count;
 use crate::cli::replay::markdown::direction;
@@ -26,7 +27,7 @@ const NAMED_MAX: usize = 10;
 /// The whole comment.
 pub fn report(told: &Told) -> String {
     let diff = &told.diff;
-    let mut text = format!("### Access: {}\n\n", told.verdict());
+    let mut text = format!("### Access: {}\n\n", prose(&told.verdict()));
     writeln!(
         text,
         "From {} to {}.\n",
@@ -48,9 +49,12 @@ pub fn report(told: &Told) -> String {
     text.push('\n');
     // What is left out comes before what may be cut.
     for note in &told.notes {
-        writeln!(text, "* {}", code(note)).ok();
+        writeln!(text, "* {}", prose(note)).ok();
     }
-    if !told.notes.is_empty() {
+    if let Some(not_asked) = told.not_asked() {
+        writeln!(text, "* {}", prose(&not_asked)).ok();
+    }
+    if !told.notes.is_empty() || told.not_asked().is_some() {
         text.push('\n');
     }
     text.push_str(&decisions(told));
@@ -150,10 +154,10 @@ fn decisions(told: &Told) -> String {
         .ok();
     }
     for note in &triples.notes {
-        writeln!(text, "* {}", code(note)).ok();
+        writeln!(text, "* {}", prose(note)).ok();
     }
     for why in cases.left_out.iter().take(told.top) {
-        writeln!(text, "* left out: {}", code(why)).ok();
+        writeln!(text, "* left out: {}", prose(why)).ok();
     }
     let more = cases.left_out.len().saturating_sub(told.top);
     if more > 0 {

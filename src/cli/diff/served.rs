@@ -1,7 +1,8 @@
 //! The policies of a running server.
 //!
-//! A server tells the texts of its policies and templates. Schema, manifest,
-//! entities and links are taken from the other side.
+//! A server tells the texts of its policies and templates, and the revision of these
+//! with schema and manifest. Schema, manifest, entities and links themselves are taken
+//! from the other side.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,15 @@ const PAGE: u32 = 1000;
 /// Bytes of one answer that are taken.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
+/// What a server told of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The revision of its policies, schema and manifest.
+    pub revision: String,
+    /// It is that of the other side.
+    pub is_of_other_side: bool,
+}
+
 /// The files that would make a server serve what it serves.
 ///
 /// # Errors
@@ -30,29 +40,38 @@ pub fn files(
     server: &ServerAddress,
     other: &Files,
     notes: &mut Vec<String>,
-) -> Result<Files, Failure> {
-    let policies = block_on(policies(server))?;
+) -> Result<(Files, Served), Failure> {
+    let (policies, revision) = block_on(policies(server))?;
     let mut files: Vec<(String, Vec<u8>)> = policies.into_iter().collect();
     for role in [Role::Schema, Role::Manifest, Role::Entities, Role::Links] {
         let same = other.with_role(role);
         files.extend(same.map(|(path, content)| (path.to_owned(), content.to_owned())));
     }
-    notes.push(
+    let is_of_other_side = revision == other.policy_digest().to_string();
+    notes.push(if is_of_other_side {
+        "its policies, schema and manifest are those of the other side, as its revision tells; \
+         entities and links are taken from there, and so are not compared"
+            .to_owned()
+    } else {
         "a server tells its policies and templates; schema, manifest, entities and links are \
          taken from the other side, and so are not compared"
-            .to_owned(),
-    );
-    Ok(Files::new(files))
+            .to_owned()
+    });
+    let served = Served {
+        revision,
+        is_of_other_side,
+    };
+    Ok((Files::new(files), served))
 }
 
 /// Policies and templates by file, each in the order that it had there, so that
-/// those without an id are called the same.
-async fn policies(server: &ServerAddress) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+/// those without an id are called the same; and their revision, which pages share.
+async fn policies(server: &ServerAddress) -> Result<(BTreeMap<String, Vec<u8>>, String), Failure> {
     let channel = connect(server).await?;
     let mut client = PolicyServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut texts: BTreeMap<(String, u32, String), String> = BTreeMap::new();
     let mut token = String::new();
-    loop {
+    let revision = loop {
         let request = v1::ListPoliciesRequest {
             page_size: PAGE,
             page_token: token,
@@ -69,9 +88,9 @@ async fn policies(server: &ServerAddress) -> Result<BTreeMap<String, Vec<u8>>, F
         }
         token = page.next_page_token;
         if token.is_empty() {
-            break;
+            break page.policy_revision;
         }
-    }
+    };
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for ((file, ..), text) in texts {
         if Role::of(&file) != Some(Role::Policies) {
@@ -83,5 +102,5 @@ async fn policies(server: &ServerAddress) -> Result<BTreeMap<String, Vec<u8>>, F
         content.extend_from_slice(text.as_bytes());
         content.push(b'\n');
     }
-    Ok(files)
+    Ok((files, revision))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 
 use super::served;
+use super::served::Served;
 use crate::cli::Failure;
 use crate::cli::failure::Message;
 use crate::cli::output::count;
@@ -29,6 +30,8 @@ pub struct Side {
     pub repository: Repository,
     /// What was left out or taken from elsewhere.
     pub notes: Vec<String>,
+    /// What a server told of itself, if it is one.
+    pub served: Option<Served>,
 }
 
 /// Where a side is.
@@ -93,6 +96,7 @@ impl Origin {
     /// When it cannot be read, or every fault of it.
     pub fn open(&self, config: &Config, other: Option<&Files>) -> Result<Side, Failure> {
         let mut notes = Vec::new();
+        let mut of_server = None;
         let (files, commit) = match self {
             Self::Directory(path) => (source::read_all(path, &config.policies.limits)?, None),
             Self::Revision(revision, path) => {
@@ -106,7 +110,9 @@ impl Origin {
                     let message = format!("the schema of `{address}` is not known");
                     return Err(Failure::Usage(Message::new(message, hint)));
                 };
-                (served::files(address, other, &mut notes)?, None)
+                let (files, served) = served::files(address, other, &mut notes)?;
+                of_server = Some(served);
+                (files, None)
             }
         };
         let path = PathBuf::from(self.name());
@@ -115,6 +121,7 @@ impl Origin {
             commit,
             repository: Repository::compiled(path, files)?,
             notes,
+            served: of_server,
         })
     }
 }

@@ -21,6 +21,7 @@ use crate::analysis::world::World;
 use crate::cli::markdown::block;
 use crate::cli::markdown::code;
 use crate::cli::markdown::details;
+use crate::cli::markdown::prose;
 use crate::cli::output::BAD;
 use crate::cli::output::GOOD;
 use crate::cli::output::HEAD;
@@ -29,10 +30,17 @@ use crate::cli::output::WARN;
 use crate::cli::output::paint;
 use crate::cli::prove::solver;
 
+/// What is told of one that nobody wanted to ask.
+const UNWANTED: &str = "not looked at, as asked for";
+/// What a solver's answers are about.
+const ABOUT: &str = "by the policies alone with the same entities on both sides";
+
 /// What a solver says of every request.
 #[derive(Debug)]
 pub enum Symbolic {
-    /// Nobody asked one, and why.
+    /// Nobody wanted to ask one.
+    Unwanted,
+    /// None could be asked, and why.
     Unasked(String),
     /// What it says.
     Asked(Comparison),
@@ -41,7 +49,7 @@ pub enum Symbolic {
 /// Asks a solver, if there is one.
 pub fn compare(before: World<'_>, after: World<'_>, is_unwanted: bool) -> Symbolic {
     if is_unwanted {
-        return Symbolic::Unasked("not looked at, as asked for".to_owned());
+        return Symbolic::Unwanted;
     }
     let program = match solver::find() {
         Ok(program) => program,
@@ -105,7 +113,8 @@ fn summary(comparison: &Comparison) -> String {
     )
 }
 
-/// Whether nothing is gained by any request, as far as both have it.
+/// Whether nothing is gained by any request, by the policies alone: entities are the
+/// same on both sides, whatever they are.
 fn is_no_more_permissive(comparison: &Comparison) -> bool {
     let mut all = comparison.environments.iter();
     comparison.only_after.is_empty()
@@ -161,35 +170,39 @@ impl Symbolic {
     /// In how many environments something is gained, and lost.
     pub fn flips(&self) -> (u64, u64) {
         match self {
-            Self::Unasked(_) => (0, 0),
+            Self::Unwanted | Self::Unasked(_) => (0, 0),
             Self::Asked(comparison) => (gains(comparison), losses(comparison)),
         }
     }
 
-    /// Whether a solver was asked and has not answered everything, or something is
-    /// allowed or was allowed in an environment that one side only has.
-    pub fn is_in_doubt(&self) -> bool {
-        match self {
-            Self::Unasked(_) => false,
-            Self::Asked(comparison) => {
-                let mut all = comparison.environments.iter();
-                let is_unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown(_));
-                all.any(|compared| is_unknown(&compared.gained) || is_unknown(&compared.lost))
-                    || !comparison.only_before.is_empty()
-                    || !comparison.only_after.is_empty()
-            }
-        }
+    /// In how many environments a solver was asked and does not know.
+    pub fn unknown(&self) -> usize {
+        let Self::Asked(comparison) = self else {
+            return 0;
+        };
+        let is_unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown(_));
+        let all = comparison.environments.iter();
+        all.filter(|compared| is_unknown(&compared.gained) || is_unknown(&compared.lost))
+            .count()
+    }
+
+    /// Whether a solver has answered for every request of either side.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Asked(comparison)
+            if comparison.only_before.is_empty() && comparison.only_after.is_empty())
+            && self.unknown() == 0
     }
 
     /// For people; so many environments.
     pub fn text(&self, top: usize) -> String {
         let head = paint(HEAD, "every request");
         let comparison = match self {
+            Self::Unwanted => return format!("\n{head}: {UNWANTED}\n"),
             Self::Unasked(why) => return format!("\n{head}: {why}\n"),
             Self::Asked(comparison) => comparison,
         };
         let mut text = format!(
-            "\n{head}: {}; {}\n",
+            "\n{head}, {ABOUT}: {}; {}\n",
             verdict(comparison),
             summary(comparison)
         );
@@ -244,12 +257,12 @@ impl Symbolic {
     /// For a comment on a pull request; so many environments.
     pub fn markdown(&self, top: usize) -> String {
         let comparison = match self {
-            // Why is told with what the machine said.
-            Self::Unasked(why) => return format!("Every request: {}.\n\n", code(why)),
+            Self::Unwanted => return format!("Every request: {UNWANTED}.\n\n"),
+            Self::Unasked(why) => return format!("Every request: {}.\n\n", prose(why)),
             Self::Asked(comparison) => comparison,
         };
         let mut text = format!(
-            "**Every request**, by a solver: {}; {}.\n\n",
+            "**Every request**, {ABOUT}, as a solver says: {}; {}.\n\n",
             verdict(comparison),
             summary(comparison)
         );
@@ -284,7 +297,7 @@ impl Symbolic {
                 match shown {
                     Ok(case) => inner.push_str(&block("yaml", &case)),
                     Err(reason) => {
-                        writeln!(inner, "not known what is {way}: {}", code(reason)).ok();
+                        writeln!(inner, "not known what is {way}: {}", prose(reason)).ok();
                     }
                 }
             }
@@ -302,6 +315,7 @@ impl Symbolic {
     /// For programs; so many environments.
     pub fn json(&self, top: usize) -> Json {
         let comparison = match self {
+            Self::Unwanted => return json!({"asked": false, "why": UNWANTED}),
             Self::Unasked(why) => return json!({"asked": false, "why": why}),
             Self::Asked(comparison) => comparison,
         };

@@ -118,7 +118,6 @@ fn two_revisions() {
           staff with a badge read by day (docs.test.yaml:10)  User::"bob"  Doc::"plan"  allow: staff-read-by-day → deny: no_permit
 
     all entities: 12 triples, of which the change can alter 4; 4 decided by both, 2 gained, 1 lost
-      actions asked about with the least context that the schema takes, for want of a test case: 1
       gained 2 User Action::"ping"  bob-pings now permits
           User::"bob"  Doc::"key"   {}  deny: no_permit → allow: bob-pings
           User::"bob"  Doc::"plan"  {}  deny: no_permit → allow: bob-pings
@@ -145,7 +144,6 @@ fn two_revisions() {
     test cases: 1 decided by both, 0 gained, 0 lost, 0 by other policies
 
     all entities: 12 triples, of which the change can alter 0; 0 decided by both, 0 gained, 0 lost
-      actions asked about with the least context that the schema takes, for want of a test case: 1
 
     every request: not looked at, as asked for
 
@@ -169,11 +167,10 @@ fn a_revision_and_the_work_tree() {
     test cases: 1 decided by both, 0 gained, 0 lost, 0 by other policies
 
     all entities: 12 triples, of which the change can alter 1; 1 decided by both, 0 gained, 0 lost
-      actions asked about with the least context that the schema takes, for want of a test case: 1
 
     every request: not looked at, as asked for
 
-    nobody gains or loses access
+    of what was asked, nobody gains or loses access; not asked: every possible request (`--no-solver`)
     "#);
     assert_eq!(run(&place, &["HEAD", "policies"]), shown);
 }
@@ -199,9 +196,7 @@ fn a_comment_for_a_pull_request() {
 
     Decided by both: 1 test case and 4 of 12 triples of entities; the change cannot alter the others.
 
-    * `actions asked about with the least context that the schema takes, for want of a test case: 1`
-
-    Every request: `not looked at, as asked for`.
+    Every request: not looked at, as asked for.
 
     <details>
     <summary>3 changes of policies</summary>
@@ -275,7 +270,7 @@ fn recorded_questions_are_decided_by_both() {
     let place = versioned();
     recorded(&place);
     let shown = run(&place, &["released", "HEAD", "--audit", "audit"]);
-    let told = shown.split("recorded questions").nth(1).unwrap();
+    let (_, told) = shown.split_once("recorded questions").unwrap();
     assert_diff!(told, @r#"
       decisions                      8
       the same                       4
@@ -289,6 +284,8 @@ fn recorded_questions_are_decided_by_both() {
       record 4  2026-11-22T03:00:00.002Z  User::"bob"  Action::"read"  Doc::"plan"  allow: staff-read-by-day → deny: no_permit
 
     every request: not looked at, as asked for
+
+    not asked: 2 recorded questions that cannot be decided again
 
     1 principal gains, 1 loses
     "#);
@@ -363,17 +360,33 @@ fn a_side_that_does_not_compile() {
     "#);
 }
 
+/// What a symbolic link leads to counts, as it does in the work tree.
 #[test]
-fn what_git_has_but_is_no_file_is_told() {
+fn symbolic_links_of_a_revision_are_followed() {
     let place = versioned();
-    std::os::unix::fs::symlink("docs.cedar", place.0.path().join("policies/link.cedar")).unwrap();
+    let more = r#"@id("all-ping") permit (principal, action == Action::"ping", resource);"#;
+    place.write("policies/more/ping.txt", more);
+    let link = place.0.path().join("policies/ping.cedar");
+    std::os::unix::fs::symlink("more/ping.txt", &link).unwrap();
     git(&place, &["add", "."]);
     git(&place, &["commit", "-qm", "three"]);
-    let shown = run(&place, &["released", "HEAD"]);
+    let shown = run(&place, &["HEAD~1", "HEAD"]);
     assert!(
-        shown.contains("note: `HEAD`: the symbolic link `link.cedar` is not followed"),
+        shown.starts_with("exit 0") && shown.contains("added policy all-ping    ping.cedar:1"),
         "{shown}"
     );
+    let same = run(&place, &["HEAD", "policies"]);
+    assert!(same.ends_with("\nnothing differs\n"), "{same}");
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("../../ping.txt", &link).unwrap();
+    git(&place, &["commit", "-qam", "four"]);
+    assert_diff!(run(&place, &["HEAD~1", "HEAD"]), @r#"
+    exit 1
+    --- stderr
+    error: `ping.cedar` leads out of the policy directory, to `../../ping.txt`
+
+    hint: copy the file into the directory: links that lead out are refused, since they bring in what nobody reviewed
+    "#);
 }
 
 /// A name that is Markdown stays a name.
@@ -401,6 +414,13 @@ fn a_test_file_with_a_fault_is_told() {
         shown.contains("note: `policies`: left out the tests of bad.test.yaml"),
         "{shown}"
     );
+    let failed = run(&place, &["HEAD", "--fail-on", "any"]);
+    assert!(
+        failed.starts_with("exit 1")
+            && failed.contains("nobody gains or loses access; not asked: tests with 1 fault")
+            && failed.contains("warning: `--fail-on` found nothing, but not everything was asked"),
+        "{failed}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -416,13 +436,41 @@ async fn a_running_server_and_a_directory() {
     };
     let same = shown(&place);
     assert!(
-        same.starts_with("exit 0") && same.contains("nothing differs"),
+        same.starts_with("exit 0")
+            && same.ends_with(
+                "of what was asked, nobody gains or loses access; not asked: the entities and links \
+                 of the server\n"
+            ),
         "{same}"
     );
     assert!(
-        same.contains("schema, manifest, entities and links are taken"),
+        same.contains("its policies, schema and manifest are those of the other side"),
         "{same}"
     );
+    // The policies are the same, and what they mean is not.
+    let manifest = "name = \"test\"\nerrors = \"cedar\"\n";
+    place.write("policies/manifest.toml", manifest);
+    let arguments = [&url, "policies", "--format", "json", "--fail-on", "any"];
+    let unlike = run(&place, &arguments);
+    let json = unlike.strip_prefix("exit 1\n--- stdout\n").unwrap();
+    let json = json.split("--- stderr").next().unwrap();
+    let json: Json = serde_json::from_str(json).unwrap();
+    assert_ne!(
+        json["before"]["policy_revision"],
+        json["after"]["policy_revision"]
+    );
+    assert_eq!(json["before"]["directory_revision"], Json::Null);
+    let notes = json["notes"].to_string();
+    assert!(
+        notes.contains("schema, manifest, entities and links are taken")
+            && notes.contains("its policies are alike and its revision is another"),
+        "{notes}"
+    );
+    assert_eq!(
+        json["not_asked"],
+        serde_json::json!(["the schema, manifest, entities and links of the server"])
+    );
+    place.write("policies/manifest.toml", "name = \"test\"\n");
     place.write("policies/docs.cedar", super::POLICIES);
     let changed = shown(&place);
     assert!(

@@ -141,6 +141,16 @@ fn a_submodule_is_told() {
         shown.contains("note: `HEAD`: the submodule `more` is not looked into"),
         "{shown}"
     );
+    let comment = run(&place, &["main", "HEAD", "--format", "markdown"]);
+    assert!(
+        comment.contains("* `HEAD`: the submodule `more` is not looked into\n"),
+        "{comment}"
+    );
+    // The same on both sides is not nothing: nobody looked.
+    assert!(
+        comment.contains("not asked: the submodules of `main`; the submodules of `HEAD`\n"),
+        "{comment}"
+    );
 }
 
 #[test]

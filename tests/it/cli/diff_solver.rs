@@ -1,5 +1,8 @@
 //! `deodar diff` with a solver. Skipped without one, and says so.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::Value as Json;
 
 use crate::cli::Place;
@@ -34,7 +37,7 @@ fn who_is_in_no_repository_can_gain() {
     let shown = run(&place, &path, &["policies", "new", "--fail-on", "gained"]);
     assert!(shown.starts_with("exit 6"), "{shown}");
     assert!(
-        shown.contains("every request: some request is allowed that was denied; the same in 2, more permissive in 1 of 3 environments"),
+        shown.contains("every request, by the policies alone with the same entities on both sides: some request is allowed that was denied; the same in 2, more permissive in 1 of 3 environments"),
         "{shown}"
     );
     assert!(
@@ -50,7 +53,10 @@ fn who_is_in_no_repository_can_gain() {
     assert!(run(&place, &path, &["new", "policies", "--fail-on", "lost"]).starts_with("exit 6"));
     let comment = run(&place, &path, &["policies", "new", "--format", "markdown"]);
     assert!(
-        comment.contains("**Every request**, by a solver: some request"),
+        comment.contains(
+            "**Every request**, by the policies alone with the same entities on both sides, as a \
+             solver says: some request"
+        ),
         "{comment}"
     );
     assert!(comment.contains("**more permissive**: "), "{comment}");
@@ -82,7 +88,7 @@ fn a_counterexample_is_a_test_case() {
     place.write("policies/solver.test.yaml", &cases);
     let before = place.run(&["test", "policies"]);
     assert!(
-        before.contains("exit 1") || before.contains("1 failed"),
+        before.starts_with("exit 5") && before.contains("1 failed"),
         "{cases}\n{before}"
     );
 }
@@ -99,18 +105,90 @@ fn the_same_policies_in_other_words() {
     assert!(
         shown.starts_with("exit 0")
             && shown.contains(
-                "every request: no request is allowed that was denied; the same in 3 of 3"
+                "by the policies alone with the same entities on both sides: no request is allowed that was denied; the same in 3 of 3"
             ),
         "{shown}"
     );
 }
 
-/// Without one, it is said what to do.
+/// Without one, it is said what to do. A search that found nothing then fails, unless
+/// no solver is wanted.
 #[test]
 fn no_solver() {
-    let shown = place(CHIEFS).run_with(&["diff", "policies", "new"], &[("PATH", "/nowhere")], "");
+    let place = place(CHIEFS);
+    let shown = |more: &[&str], variables: &[(&str, &str)]| {
+        let arguments = [&["diff", "policies", "new"], more].concat();
+        place.run_with(&arguments, variables, "")
+    };
+    let nowhere = [("PATH", "/nowhere")];
+    let told = shown(&[], &nowhere);
     assert!(
-        shown.starts_with("exit 0") && shown.contains("every request: not looked at: "),
+        told.starts_with("exit 0") && told.contains("every request: not looked at: "),
+        "{told}"
+    );
+    let none =
+        "nobody gains or loses access; not asked: every possible request, for want of a solver";
+    assert!(told.contains(none), "{told}");
+    let gained = ["--fail-on", "gained"];
+    for variables in [&nowhere as &[_], &[("CVC5", "/no/such")]] {
+        let told = shown(&gained, variables);
+        assert!(
+            told.starts_with("exit 7")
+                && told
+                    .contains("warning: `--fail-on` found nothing, but not everything was asked"),
+            "{told}"
+        );
+    }
+    let unwanted = shown(&["--no-solver", "--fail-on", "gained"], &nowhere);
+    assert!(
+        unwanted.starts_with("exit 0")
+            && unwanted.ends_with("not asked: every possible request (`--no-solver`)\n"),
+        "{unwanted}"
+    );
+}
+
+/// Which forbids can fail is asked of the solver. It is the one that failed, and not the
+/// policies.
+#[test]
+fn a_solver_that_ends_at_once() {
+    let place = place(
+        r#"@id("chiefs") forbid (principal, action == Action::"ping", resource)
+when { principal.level + 1 > 100 };"#,
+    );
+    place.write("solver", "#!/bin/sh\nexit 1\n");
+    let solver = place.0.path().join("solver");
+    fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
+    let variables = [("CVC5", solver.to_str().unwrap())];
+    let arguments = ["diff", "new", "policies", "--fail-on", "gained"];
+    let shown = place.run_with(&arguments, &variables, "");
+    assert!(
+        shown.starts_with("exit 7")
+            && shown.contains("not known what is gained: ")
+            && shown
+                .contains("not asked: requests in 1 environment where the solver does not know"),
+        "{shown}"
+    );
+    assert!(!shown.contains("cannot be read by the schema"), "{shown}");
+}
+
+/// What the solver is asked about is policies: entities may let more, and do.
+#[test]
+fn an_entity_that_gains_by_itself() {
+    let Some(path) = path_of_solver() else { return };
+    let place = place("");
+    let entities = super::ENTITIES.replace("\"secret\": true", "\"secret\": false");
+    place.write("new/entities/all.json", &entities);
+    place.write("policies/docs.test.yaml", super::diff::TESTS);
+    let shown = run(&place, &path, &["policies", "new"]);
+    assert!(
+        shown.contains(
+            "every request, by the policies alone with the same entities on both sides: no request is \
+             allowed that was denied; "
+        ),
+        "{shown}"
+    );
+    assert!(
+        shown.contains(" gain, 0 lose\n") || shown.contains(" gains, 0 lose\n"),
         "{shown}"
     );
 }
