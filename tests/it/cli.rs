@@ -30,6 +30,7 @@ mod prove;
 mod prove_files;
 mod prove_oracle;
 mod prove_reference;
+mod prove_reports;
 mod replay;
 mod replay_logs;
 pub(crate) mod serve;
