@@ -27,6 +27,7 @@ mod lint;
 mod lint_fix;
 mod lint_rules;
 mod prove;
+mod prove_cases;
 mod prove_files;
 mod prove_oracle;
 mod prove_reference;
