@@ -310,7 +310,16 @@ fn what_comes_after_a_carriage_return_is_no_comment() {
     // a
     entity A;
     ");
-    // In a text, it means something.
+    // What it ends is a comment of its own line.
+    let two = "permit(principal,action,resource); // x\rforbid(principal,action,resource);";
+    assert_shown!(run(&["fmt", "-"], two), @r"
+    exit 0
+    --- stdout
+    permit (principal, action, resource); // x
+
+    forbid (principal, action, resource);
+    ");
+    // Within a string, Cedar takes none.
     let inside = "permit(principal,action,resource) when { \"a\rb\" == \"a\" };";
     assert!(run(&["fmt", "-"], inside).starts_with("exit 4\n"));
 }
