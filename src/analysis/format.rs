@@ -63,33 +63,67 @@ fn policies(file: &str, text: &Arc<str>) -> Result<String, Vec<Fault>> {
         });
         return Err(faults.collect());
     }
-    // Cedar's formatter takes a carriage return for a part of a comment.
-    let unix = text.replace("\r\n", "\n");
-    if is_without_policy(&unix) {
+    let unix = with_line_feeds(text);
+    let ours = |what: &str| vec![ours(file, what)];
+    let written = Policy::parse_all(&Arc::new(Source::new(file, &unix)))
+        .map_err(|error| ours(&error.to_string()))?;
+    if written.is_empty() {
         return Ok(only_comments(&unix));
     }
+    // One by one: Cedar's formatter looks for the comments of each part of a policy
+    // among all tokens that it is given.
+    let laid_out: Vec<String> = pieces(&unix, &written)
+        .into_iter()
+        .map(|piece| laid_out(piece).map_err(|error| ours(&error)))
+        .collect::<Result<_, _>>()?;
+    let formatted = laid_out.join("\n");
+    if says_the_same(text, &formatted) && comments(&unix) == comments(&formatted) {
+        Ok(formatted)
+    } else {
+        Err(ours("the outcome would say something else"))
+    }
+}
+
+/// Cedar ends a comment at a carriage return, and its formatter does not.
+fn with_line_feeds(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
+}
+
+/// The text of each policy with the comments before it and the one at the end of its
+/// last line; the last one has the rest of the file.
+fn pieces<'t>(text: &'t str, policies: &[Policy]) -> Vec<&'t str> {
+    let mut start = 0;
+    let mut pieces = Vec::with_capacity(policies.len());
+    for (at, policy) in policies.iter().enumerate() {
+        let rest = text.get(policy.span.end..).unwrap_or_default();
+        let line = rest.split('\n').next().unwrap_or_default();
+        let end = if at + 1 == policies.len() {
+            text.len()
+        } else if line.trim_start().starts_with("//") {
+            policy.span.end + line.len()
+        } else {
+            policy.span.end
+        };
+        pieces.push(text.get(start..end).unwrap_or_default());
+        start = end;
+    }
+    pieces
+}
+
+/// One policy in the one form.
+fn laid_out(piece: &str) -> Result<String, String> {
     let config = Config {
         line_width: WIDTH,
         indent_width: INDENT,
     };
-    let mut formatted = unix.clone();
+    let pretty =
+        |text: &str| policies_str_to_pretty(text, &config).map_err(|error| error.to_string());
+    let once = pretty(piece)?;
+    if once.trim() == piece.trim() {
+        return Ok(once);
+    }
     // A comment that moves may change where a line is broken, once.
-    for _ in 0..2 {
-        formatted = policies_str_to_pretty(&formatted, &config)
-            .map_err(|error| vec![ours(file, &error.to_string())])?;
-    }
-    if says_the_same(&unix, &formatted) && comments(&unix) == comments(&formatted) {
-        Ok(formatted)
-    } else {
-        Err(vec![ours(file, "the outcome would say something else")])
-    }
-}
-
-fn is_without_policy(text: &str) -> bool {
-    text.lines().all(|line| {
-        let line = line.trim();
-        line.is_empty() || line.starts_with("//")
-    })
+    pretty(&once)
 }
 
 fn only_comments(text: &str) -> String {
@@ -136,7 +170,7 @@ fn of_schema(file: &str, text: &Arc<str>) -> Result<String, Vec<Fault>> {
         Ok((fragment, _)) => fragment,
         Err(error) => return Err(vec![Fault::from_cedar(file, text, &error)]),
     };
-    let unix = text.replace("\r\n", "\n");
+    let unix = with_line_feeds(text);
     let formatted = schema::laid_out(&unix);
     let json = |fragment: SchemaFragment| fragment.to_json_value().ok();
     let after = SchemaFragment::from_cedarschema_str(&formatted);

@@ -77,6 +77,11 @@ pub struct Demands {
     pub invariants: Vec<Invariant>,
     /// In order of file and place.
     pub accepted: Vec<Accepted>,
+    /// What is wrong with the others, and with the files.
+    pub faults: Vec<Fault>,
+    /// How many invariants are left out for their faults, as far as they can be
+    /// counted: those of a file that cannot be read are not among them.
+    pub left_out: usize,
 }
 
 /// What is claimed of policies.
@@ -142,20 +147,19 @@ impl Filter {
     }
 }
 
-/// Reads every invariants file of a repository.
-///
-/// # Errors
-/// Every fault of every file.
-pub fn read(files: &Files, snapshot: &Snapshot, links: &[&str]) -> Result<Demands, Vec<Fault>> {
+/// Reads every invariants file of a repository: what is good of them, and every fault
+/// of the rest. An invariant with a fault is left out, the others of its file are not.
+pub fn read(files: &Files, snapshot: &Snapshot, links: &[&str]) -> Demands {
     let mut demands = Demands::default();
-    let mut faults = Vec::new();
     for (file, content) in files.with_role(Role::Invariants) {
         match raw::parse(file, content, snapshot, links) {
             Ok(found) => {
                 demands.invariants.extend(found.invariants);
                 demands.accepted.extend(found.accepted);
+                demands.faults.extend(found.faults);
+                demands.left_out += found.left_out;
             }
-            Err(found) => faults.extend(found),
+            Err(found) => demands.faults.extend(found),
         }
     }
     let mut places: BTreeMap<&str, &Invariant> = BTreeMap::new();
@@ -163,15 +167,11 @@ pub fn read(files: &Files, snapshot: &Snapshot, links: &[&str]) -> Result<Demand
         if let Some(first) = places.insert(&invariant.name, invariant) {
             let message = format!("two invariants have the name `{}`", invariant.name);
             let fault = Fault::at(&invariant.file, &invariant.text, invariant.span, message);
-            faults.push(fault.with_hint(format!(
+            demands.faults.push(fault.with_hint(format!(
                 "the other one is at {}:{}; give one of them another name",
                 first.file, first.line
             )));
         }
     }
-    if faults.is_empty() {
-        Ok(demands)
-    } else {
-        Err(faults)
-    }
+    demands
 }

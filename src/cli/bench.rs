@@ -4,6 +4,7 @@ pub mod clock;
 pub mod saved;
 pub mod text;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use super::args::FileArg;
 use super::failure::Message;
 use super::format::FormatArg;
 use super::output;
+use super::output::WARN;
+use super::output::count;
+use super::output::paint;
 use super::repository::Repository;
 use super::time;
 use crate::analysis::cost::Comparison;
@@ -30,7 +34,7 @@ use crate::testing::Case;
 /// The time that questions without one are asked for is a whole minute.
 const MINUTE: Duration = Duration::from_mins(1);
 
-const FORMAT_HELP: &str = r#"How to write it; JSON is what `--save` writes, {"version", "machine", "policy_revision", "samples", "questions": {"origin", "asked", "left_out", "misfits"}, "decision": {"median", "min", "deviation"}, "gathering", "policies": [{"id", "file", "line", "candidates", "cost", "share"}], "conditions": [{"policy", "condition", "file", "line", "column", "reached", "cost", "share"}], "never_asked"}, and with a baseline "comparison": {"same_machine", "same_questions", "decision": {"ratio", "ratio_of_min", "noise"}, "policies", "added", "removed"}; costs are nanoseconds"#;
+const FORMAT_HELP: &str = r#"How to write it; JSON is what `--save` writes, {"version", "machine", "policy_revision", "samples", "questions": {"origin", "asked", "left_out", "misfits", "digest"}, "decision": {"median", "min", "deviation"}, "gathering", "policies": [{"id", "file", "line", "candidates", "cost", "share"}], "conditions": [{"policy", "condition", "file", "line", "column", "reached", "cost", "share"}], "never_asked"}, and with a baseline "comparison": {"same_machine", "same_questions", "decision": {"ratio", "ratio_of_min", "noise"}, "policies", "added", "removed"}; costs are nanoseconds"#;
 
 /// Measure what each policy costs
 ///
@@ -102,7 +106,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         ))
     })?;
     let Repository { snapshot, view, .. } = &repository;
-    let questions = Questions::new(snapshot, view, &cases(&repository), &now);
+    let questions = Questions::new(snapshot, view, &cases(&repository)?, &now);
     if questions.asked.is_empty() {
         return Err(Failure::Failed(Message::new(
             format!("there is nothing to ask of `{}`", repository.path.display()),
@@ -142,12 +146,25 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Found)
 }
 
-/// The cases of the repository's tests. What is wrong with others is for `deodar
-/// test` and `deodar validate` to tell.
-fn cases(repository: &Repository) -> Vec<Case> {
+/// The cases of the repository's tests. Files with faults are left out, and that is
+/// said.
+///
+/// # Errors
+/// The faults, when no file is left: other questions than those of the tests would
+/// be measured.
+fn cases(repository: &Repository) -> Result<Vec<Case>, Failure> {
     let read = testing::read(&repository.files, Some(&repository.snapshot));
-    read.suites
-        .into_iter()
-        .flat_map(|suite| suite.cases)
-        .collect()
+    if read.suites.is_empty() && !read.faults.is_empty() {
+        return Err(Failure::Invalid(read.faults));
+    }
+    let faulty: BTreeSet<&str> = read.faults.iter().map(|fault| &*fault.file).collect();
+    if !faulty.is_empty() {
+        let files = count(faulty.len(), "test file", "test files");
+        output::stderr(&format!(
+            "{} {files} left out for faults: see `deodar validate`\n",
+            paint(WARN, "warning:")
+        ));
+    }
+    let cases = read.suites.into_iter().flat_map(|suite| suite.cases);
+    Ok(cases.collect())
 }

@@ -20,6 +20,7 @@ use super::args::FileArg;
 use super::failure::Message;
 use super::output;
 use super::repository::Repository;
+use super::repository::place;
 use crate::analysis::invariants;
 use crate::analysis::invariants::Accepted;
 use crate::analysis::invariants::Demands;
@@ -31,6 +32,7 @@ use crate::analysis::symbolic::Options;
 use crate::analysis::symbolic::Proof;
 use crate::analysis::symbolic::Side;
 use crate::config::duration;
+use crate::engine::Fault;
 
 use progress::Progress;
 
@@ -116,6 +118,10 @@ struct Outcome<'a> {
     solver: Solver,
     /// What that takes for granted.
     assumed: Vec<String>,
+    /// What is wrong with the invariants files.
+    faults: Vec<Fault>,
+    /// How many invariants are left out for that.
+    left_out: usize,
 }
 
 /// The solver, and how it was asked.
@@ -132,14 +138,30 @@ struct Solver {
 /// Proves what there is to prove.
 ///
 /// # Errors
-/// When the repository or an invariants file is invalid, or there is no solver.
+/// When the repository is invalid, or there is nothing to prove. An invariant that is
+/// invalid is left out, and the others are proved.
 pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
-    let repository = Repository::open(args.policies.as_deref(), &args.file)?;
+    let config = args.file.resolve()?.config;
+    let path = place(args.policies.as_deref(), &config.policies.path);
+    let repository = Repository::read(&path, &config.policies.limits);
+    let done = repository.and_then(|repository| proved(args, &repository));
+    if let (Err(Failure::Invalid(faults)), Format::Github) = (&done, args.format) {
+        output::stdout(&text::annotations(&path, faults));
+    }
+    done
+}
+
+fn proved(args: &ProveArgs, repository: &Repository) -> Result<ExitCode, Failure> {
     let Demands {
         invariants,
         accepted,
-    } = demands_of(&repository, args.filter.as_deref())?;
+        faults,
+        left_out,
+    } = demands_of(repository, args.filter.as_deref())?;
     if invariants.is_empty() && args.no_reports {
+        if !faults.is_empty() {
+            return Err(Failure::Invalid(faults));
+        }
         let message = "there is no invariant, and no report is wanted: nothing is left to do";
         let hint = "write an `invariants.yaml`, or leave out `--no-reports`";
         return Err(Failure::Failed(Message::new(message, hint)));
@@ -157,6 +179,7 @@ pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
     };
     let program = match solver::find() {
         Ok(program) => program,
+        Err(_) if !faults.is_empty() => return Err(Failure::Invalid(faults)),
         Err(missing) => {
             output::stderr(&Failure::Failed(Message::new(&missing, missing.hint())).to_string());
             return Ok(ExitCode::NoSolver);
@@ -176,12 +199,18 @@ pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
         Failure::Failed(Message::new(reason, hint))
     })?;
     outcome.accept(accepted);
+    outcome.left_out = left_out;
+    outcome.faults = faults;
     output::stdout(&match args.format {
         Format::Human => text::human(&outcome),
         Format::Json => output::json(&json::report(&outcome)),
         Format::Github => text::github(&outcome),
     });
-    Ok(outcome.code(args.deny_findings))
+    let code = outcome.code(args.deny_findings);
+    if !outcome.faults.is_empty() {
+        output::stderr(&Failure::Invalid(outcome.faults).to_string());
+    }
+    Ok(code)
 }
 
 fn outcome<'a>(
@@ -216,6 +245,8 @@ fn outcome<'a>(
             timeout_seconds: options.timeout.as_secs_f64(),
         },
         assumed: symbolic::assumptions(side.snapshot),
+        faults: Vec::new(),
+        left_out: 0,
     })
 }
 
@@ -252,7 +283,9 @@ impl Outcome<'_> {
             .iter()
             .any(|proof| proof.unknown().next().is_some())
             || found.is_some_and(|findings| !findings.unknown.is_empty());
-        if self.proofs.iter().any(is_broken) || (deny_findings && is_found) {
+        if !self.faults.is_empty() {
+            ExitCode::Invalid
+        } else if self.proofs.iter().any(is_broken) || (deny_findings && is_found) {
             ExitCode::Found
         } else if is_unknown {
             ExitCode::NoSolver
@@ -269,12 +302,15 @@ fn demands_of(repository: &Repository, filter: Option<&str>) -> Result<Demands, 
         .iter()
         .map(|link| link.info.id.as_str())
         .collect();
-    let mut demands = invariants::read(&repository.files, &repository.snapshot, &links)?;
+    let mut demands = invariants::read(&repository.files, &repository.snapshot, &links);
     let Some(glob) = filter else {
         return Ok(demands);
     };
     let named = |invariant: &Invariant| matches_glob(glob, &invariant.name);
     demands.invariants.retain(named);
+    if demands.invariants.is_empty() && !demands.faults.is_empty() {
+        return Err(Failure::Invalid(demands.faults));
+    }
     if demands.invariants.is_empty() {
         let message = format!("no invariant has a name like `{glob}`");
         let hint = "`*` stands for any text: `--filter '*quarantine*'`";

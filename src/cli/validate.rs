@@ -30,7 +30,7 @@ use crate::engine::files::Role;
 use crate::source;
 use crate::testing;
 
-const FORMAT_HELP: &str = r#"How to write it; JSON is {"valid", "files", "policies", "templates", "entities", "links", "tests", "cases", "invariants", "policy_revision", "directory_revision", "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], "warnings": [..]}"#;
+const FORMAT_HELP: &str = r#"How to write it; JSON is {"valid", "files", "policies", "templates", "entities", "links", "tests", "cases", "invariants", "policy_revision", "directory_revision", "not_checked": ["entities" | "cases" | "links" | "invariants"], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], "warnings": [..]}; `not_checked` is what other faults kept from being looked at"#;
 
 /// Find the mistakes in a policy directory
 ///
@@ -90,6 +90,8 @@ struct Report {
     invariants: usize,
     policy_revision: String,
     directory_revision: String,
+    /// What could not be looked at because of faults elsewhere.
+    not_checked: Vec<&'static str>,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
 }
@@ -130,6 +132,7 @@ impl Report {
             invariants: files.with_role(Role::Invariants).count(),
             policy_revision: files.policy_digest().to_string(),
             directory_revision: files.data_digest().to_string(),
+            not_checked: Vec::new(),
             faults: Vec::new(),
             warnings: Vec::new(),
         };
@@ -137,7 +140,10 @@ impl Report {
             Ok(snapshot) => report.compiled(&snapshot, files),
             Err(faults) => {
                 report.faults = faults;
+                report.entities_alone(files);
                 report.tested(files, None);
+                report.leave_out("links", files, Role::Links);
+                report.leave_out("invariants", files, Role::Invariants);
             }
         }
         let warnings_count = deny_warnings && !report.warnings.is_empty();
@@ -161,10 +167,40 @@ impl Report {
             }
         };
         self.tested(files, view.as_ref().map(|view| (snapshot, view)));
-        let links = view.iter().flat_map(|view| view.links().iter());
-        let links: Vec<&str> = links.map(|link| link.info.id.as_str()).collect();
-        if let Err(faults) = invariants::read(files, snapshot, &links) {
-            self.faults.extend(faults);
+        let Some(view) = view else {
+            // Invariants may name links, and which there are is not known.
+            self.leave_out("invariants", files, Role::Invariants);
+            return;
+        };
+        let links: Vec<&str> = (view.links().iter())
+            .map(|link| link.info.id.as_str())
+            .collect();
+        let demands = invariants::read(files, snapshot, &links);
+        self.faults.extend(demands.faults);
+    }
+
+    /// Entities have to fit the schema, whatever is wrong with the policies.
+    fn entities_alone(&mut self, files: &Files) {
+        let wanted = [Role::Manifest, Role::Schema, Role::Entities];
+        let alone = wanted.into_iter().flat_map(|role| files.with_role(role));
+        let alone = alone.map(|(file, content)| (file.to_owned(), content.to_owned()));
+        // What has no policy file at all is no repository.
+        let without_policy = ("none.cedar".to_owned(), Vec::new());
+        let alone = Files::new(alone.chain([without_policy]));
+        let Ok(snapshot) = compile(&alone) else {
+            self.leave_out("entities", files, Role::Entities);
+            return;
+        };
+        match directory::load(&snapshot, &alone) {
+            Ok(view) => self.entities = Some(view.len()),
+            Err(faults) => self.faults.extend(faults),
+        }
+    }
+
+    /// Notes that the files of a role are not checked, if there are any.
+    fn leave_out(&mut self, what: &'static str, files: &Files, role: Role) {
+        if files.with_role(role).next().is_some() {
+            self.not_checked.push(what);
         }
     }
 
@@ -176,6 +212,9 @@ impl Report {
             self.cases = read.faults.is_empty().then(|| cases().count());
             let misfits = cases().filter_map(|case| case.asked(snapshot, view).err());
             self.faults.extend(misfits.map(|fault| *fault));
+        } else {
+            // They are read, but nobody can ask them.
+            self.leave_out("cases", files, Role::Tests);
         }
         self.faults.extend(read.faults);
     }
@@ -237,8 +276,10 @@ impl Report {
             .into_iter()
             .filter_map(|(number, one, many)| Some(count(number?, one, many)))
             .collect();
-        if self.policies.is_none() {
-            parts.push("entities and links not checked".to_owned());
+        if let Some((last, others)) = self.not_checked.split_last() {
+            let others = others.join(", ");
+            let and = if others.is_empty() { "" } else { " and " };
+            parts.push(format!("{others}{and}{last} not checked"));
         }
         let revision: String = self.policy_revision.chars().take(12).collect();
         parts.push(format!("revision {revision}"));

@@ -21,7 +21,7 @@ pub const SHARE_MIN: f64 = 0.01;
 pub struct Comparison {
     /// Whether both were measured on machines of the same kind.
     pub same_machine: bool,
-    /// Whether both were asked as many questions from the same place.
+    /// Whether both were asked the same questions, as far as that is known.
     pub same_questions: bool,
     /// Of a whole decision.
     pub decision: Change,

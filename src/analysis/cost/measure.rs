@@ -91,6 +91,7 @@ pub fn measure(
             asked: questions.asked.len(),
             left_out: questions.left_out,
             misfits: questions.misfits,
+            digest: questions.digest.clone(),
         },
         decision,
         gathering,

@@ -9,11 +9,13 @@ use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::Value;
 use serde::Deserialize;
 use serde::Serialize;
+use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::engine::Query;
 use crate::engine::Snapshot;
 use crate::engine::View;
+use crate::engine::digest::Digest;
 use crate::engine::schema::Schema;
 use crate::testing::Case;
 use crate::testing::suite::Question;
@@ -52,6 +54,8 @@ pub struct Questions<'a> {
     pub left_out: usize,
     /// How many do not fit the policies, for want of a context for example.
     pub misfits: usize,
+    /// Of those that are asked.
+    pub digest: String,
 }
 
 impl<'a> Questions<'a> {
@@ -68,6 +72,7 @@ impl<'a> Questions<'a> {
             asked: Vec::new(),
             left_out: 0,
             misfits: 0,
+            digest: String::new(),
         };
         if cases.is_empty() {
             questions.origin = Origin::Entities;
@@ -92,18 +97,54 @@ impl<'a> Questions<'a> {
     ) {
         let taken = count.min(QUESTIONS_MAX);
         self.left_out = count - taken;
+        let mut written = String::new();
         for at in 0..taken {
             let Some(question) = question(spread(at, taken, count)) else {
                 continue;
             };
             match question.asked(snapshot, view) {
-                Ok(asked) => self.asked.push(Asked {
-                    query: asked.query,
-                    view: asked.view,
-                }),
+                Ok(asked) => {
+                    written.push_str(&self.written(&question));
+                    self.asked.push(Asked {
+                        query: asked.query,
+                        view: asked.view,
+                    });
+                }
                 Err(_) => self.misfits += 1,
             }
         }
+        self.digest = Digest::of_files([("questions", written.as_bytes())]).to_string();
+    }
+
+    /// A question as it is digested: one line. The time that questions without one
+    /// are asked for is that of the measurement, and makes them no others.
+    fn written(&self, question: &Question) -> String {
+        let links: Vec<Json> = (question.links.iter())
+            .map(|link| {
+                let slot = |uid: &Option<EntityUID>| uid.as_ref().map(ToString::to_string);
+                json!([
+                    link.id,
+                    link.template,
+                    slot(&link.principal),
+                    slot(&link.resource)
+                ])
+            })
+            .collect();
+        let now = match self.origin {
+            Origin::Tests => question.now.as_ref().map(ToString::to_string),
+            Origin::Entities => None,
+        };
+        let written = json!([
+            question.principal.to_string(),
+            question.action.to_string(),
+            question.resource.to_string(),
+            question.context,
+            question.entities,
+            question.is_alone,
+            links,
+            now,
+        ]);
+        format!("{written}\n")
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Machine {
     pub is_optimised: bool,
 }
 
-/// How many questions were asked.
+/// Which questions were asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Where they are from.
@@ -60,6 +60,10 @@ pub struct Asked {
     pub left_out: usize,
     /// Left out, because they do not fit the policies.
     pub misfits: usize,
+    /// SHA-256 of the questions: who asks to do what to what, and what is asked with
+    /// it. Empty in reports of before there was one.
+    #[serde(default)]
+    pub digest: String,
 }
 
 /// What the condition of a policy costs.

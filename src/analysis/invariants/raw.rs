@@ -76,10 +76,10 @@ struct RawFilter {
     resources: Vec<Spanned<String>>,
 }
 
-/// Reads one file.
+/// Reads one file: what of it is good, with the faults of the rest.
 ///
 /// # Errors
-/// Every fault of it.
+/// When it cannot be read at all.
 pub(super) fn parse(
     file: &str,
     content: &[u8],
@@ -112,6 +112,7 @@ pub(super) fn parse(
             .with_hint("write at least one, or remove the file");
         reader.faults.push(fault);
     }
+    let written = raw.invariants.value.len();
     let invariants: Vec<Invariant> = raw
         .invariants
         .value
@@ -120,14 +121,12 @@ pub(super) fn parse(
         .collect();
     let accepted = raw.accept.into_iter();
     let accepted = accepted.filter_map(|raw| reader.accepted(raw)).collect();
-    if reader.faults.is_empty() {
-        Ok(Demands {
-            invariants,
-            accepted,
-        })
-    } else {
-        Err(reader.faults)
-    }
+    Ok(Demands {
+        left_out: written - invariants.len(),
+        invariants,
+        accepted,
+        faults: reader.faults,
+    })
 }
 
 fn yaml_fault(source: &Source<'_>, error: &serde_saphyr::Error) -> Fault {
@@ -217,7 +216,7 @@ impl Reader<'_> {
             claims.push(self.policies(ids).map(Claim::NeverApplies));
         }
         if let Some(ids) = &raw.implies {
-            claims.push(self.pair(ids).map(|(a, b)| Claim::Implies(a, b)));
+            claims.push(self.implication(ids));
         }
         if let Some(ids) = &raw.disjoint {
             claims.push(self.pair(ids).map(|(a, b)| Claim::Disjoint(a, b)));
@@ -371,6 +370,20 @@ impl Reader<'_> {
         };
         let (one, other) = (self.policy(one), self.policy(other));
         one.zip(other)
+    }
+
+    /// Two policies of which the second is no template: that matches nothing until it
+    /// is linked, and then what its link does.
+    fn implication(&mut self, ids: &Spanned<Vec<Spanned<String>>>) -> Option<Claim> {
+        let (narrow, wide) = self.pair(ids)?;
+        if self.snapshot.template(&wide).is_none() {
+            return Some(Claim::Implies(narrow, wide));
+        }
+        let at = ids.value.get(1).map_or(ids.referenced, |id| id.referenced);
+        let message =
+            format!("`{wide}` is a template, which matches nothing that no link of it matches");
+        self.fault(at, message, "name a link of it, or a policy");
+        None
     }
 
     fn policy(&mut self, id: &Spanned<String>) -> Option<String> {

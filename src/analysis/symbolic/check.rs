@@ -28,6 +28,7 @@ use super::counterexample::Counterexample;
 use super::environment::Compiler;
 use super::environment::Unserved;
 use super::environment::Within;
+use super::minimise::mentioned;
 use super::minimise::minimised;
 use super::minimise::named_shortly;
 use super::minimise::with_plain_dates;
@@ -42,6 +43,10 @@ use crate::analysis::invariants::Claim;
 use crate::analysis::invariants::Invariant;
 use crate::analysis::invariants::Policies;
 use crate::engine::Decision;
+use crate::engine::Snapshot;
+use crate::engine::View;
+use crate::engine::named::Probe;
+use crate::engine::stored::Stored;
 
 /// Why an environment has no outcome.
 pub(super) const STOPPED: &str = "the analysis stopped here, which is a fault of deodar";
@@ -154,17 +159,18 @@ impl<'a> Ground<'a> {
     /// environment.
     fn check(&self, solver: &mut Solver, invariant: &Invariant) -> Option<Outcome> {
         let done = match &invariant.claim {
-            Claim::Never(matcher) => {
+            Claim::Never(matcher) | Claim::Always(matcher) => {
                 if !self.within.concerns(matcher) {
                     return None;
                 }
-                self.never(solver, matcher, invariant.links)
-            }
-            Claim::Always(matcher) => {
-                if !self.within.concerns(matcher) {
-                    return None;
+                let done = match &invariant.claim {
+                    Claim::Never(_) => self.never(solver, matcher, invariant.links),
+                    _ => self.always(solver, matcher, invariant.links),
+                };
+                if matches!(done, Ok(Outcome::Holds)) {
+                    return self.holds_of_something(solver, matcher);
                 }
-                self.always(solver, matcher, invariant.links)
+                done
             }
             Claim::NeverErrors(policies) => {
                 let units = self.concerned(policies)?;
@@ -184,6 +190,21 @@ impl<'a> Ground<'a> {
             }
         };
         Some(done.unwrap_or_else(Outcome::Unknown))
+    }
+
+    /// What holds because the matcher can match nothing here says nothing of this
+    /// environment.
+    fn holds_of_something(&self, solver: &mut Solver, matcher: &ast::Policy) -> Option<Outcome> {
+        let compiled = self.within.policy(&as_permit(matcher));
+        let is_idle = compiled
+            .and_then(|compiled| solver.is_unsatisfiable(&never_matches_asserts(&compiled)));
+        match is_idle {
+            Ok(true) => None,
+            Ok(false) => Some(Outcome::Holds),
+            Err(reason) => Some(Outcome::Unknown(format!(
+                "nothing breaks it, but it may be about nothing: {reason}"
+            ))),
+        }
     }
 
     fn never(
@@ -225,13 +246,13 @@ impl<'a> Ground<'a> {
     fn never_errors(&self, solver: &mut Solver, unit: &Unit) -> Result<Outcome, String> {
         let compiled = self.within.policy(&unit.policy)?;
         let answer = solver.ask(&never_errors_asserts(&compiled));
-        Ok(self.of_policies(answer, Demand::Fails(&unit.policy)))
+        Ok(self.of_policies(answer, Demand::Fails(&unit.policy), unit.open_effect()))
     }
 
     fn never_applies(&self, solver: &mut Solver, unit: &Unit) -> Result<Outcome, String> {
         let compiled = self.within.policy(&unit.policy)?;
         let answer = solver.ask(&never_matches_asserts(&compiled));
-        Ok(self.of_policies(answer, Demand::Matches(&unit.policy)))
+        Ok(self.of_policies(answer, Demand::Matches(&unit.policy), unit.open_effect()))
     }
 
     fn implies(&self, solver: &mut Solver, narrow: &Unit, wide: &Unit) -> Result<Outcome, String> {
@@ -239,7 +260,7 @@ impl<'a> Ground<'a> {
         let other = self.within.policy(&wide.policy)?;
         let answer = solver.ask(&matches_implies_asserts(&one, &other));
         let demand = Demand::MatchesOnly(&narrow.policy, &wide.policy);
-        Ok(self.of_policies(answer, demand))
+        Ok(self.of_policies(answer, demand, None))
     }
 
     fn disjoint(&self, solver: &mut Solver, one: &Unit, other: &Unit) -> Result<Outcome, String> {
@@ -247,7 +268,7 @@ impl<'a> Ground<'a> {
         let second = self.within.policy(&other.policy)?;
         let answer = solver.ask(&matches_disjoint_asserts(&first, &second));
         let demand = Demand::MatchesBoth(&one.policy, &other.policy);
-        Ok(self.of_policies(answer, demand))
+        Ok(self.of_policies(answer, demand, None))
     }
 
     /// The first outcome of several policies that is not good.
@@ -367,13 +388,18 @@ impl<'a> Ground<'a> {
     }
 
     /// The outcome of a claim about policies as such.
-    fn of_policies(&self, answer: Answer, demand: Demand<'_>) -> Outcome {
+    fn of_policies(
+        &self,
+        answer: Answer,
+        demand: Demand<'_>,
+        link_open: Option<Effect>,
+    ) -> Outcome {
         let polish = Polish {
             side: self.side,
             judge: Judge::new(self.side, LinkScope::Repository),
             demand,
             named: self.units.named_entities(),
-            link_open: None,
+            link_open,
         };
         polish.outcome(answer)
     }
@@ -446,8 +472,12 @@ impl Polish<'_> {
     /// A test case is asked with the entities of the repository, which a proof does
     /// not know.
     fn note_repository(&self, example: &mut Counterexample) {
+        let (snapshot, view) = (self.side.snapshot, self.side.view);
+        if let Some(note) = kept_besides(example, snapshot, view) {
+            example.notes.push(note);
+        }
         let alone = self.judge.decide(example);
-        let there = decision(self.side.snapshot, self.side.view, example);
+        let there = decision(snapshot, view, example);
         example.decided = there.as_ref().ok().map(Decision::is_allow);
         if let Ok(alone) = &alone {
             example.notes.push(made_by(alone));
@@ -463,4 +493,43 @@ impl Polish<'_> {
             )),
         }
     }
+}
+
+/// That entities of a case are stored with more than it says of them, which a test
+/// case does not take away.
+fn kept_besides(example: &Counterexample, snapshot: &Snapshot, view: &View) -> Option<String> {
+    let names: Vec<String> = mentioned(example)
+        .into_iter()
+        .filter(|uid| {
+            let printed = example.entities.iter().find(|entity| entity.uid == *uid);
+            let stored = view.get(Probe::new(uid));
+            stored.is_some_and(|stored| keeps_more(stored, printed, snapshot))
+        })
+        .map(|uid| format!("`{uid}`"))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "pasted as it is, it may ask something else: a test keeps the parents and attributes that the repository has of {}",
+            names.join(", ")
+        )
+    })
+}
+
+/// Whether a stored entity has parents, attributes or tags that what is printed of it
+/// does not name.
+fn keeps_more(stored: &Stored, printed: Option<&Carried>, snapshot: &Snapshot) -> bool {
+    let Ok((attributes, tags)) = stored.unpack(snapshot.types()) else {
+        return true;
+    };
+    let Some(printed) = printed else {
+        return !(stored.parents.is_empty() && attributes.is_empty() && tags.is_empty());
+    };
+    let mut parents = stored.parents.iter();
+    parents.any(|parent| !printed.parents.contains(parent.uid()))
+        || attributes
+            .iter()
+            .any(|(name, _)| !printed.attributes.contains_key(name.as_str()))
+        || tags
+            .iter()
+            .any(|(name, _)| !printed.tags.contains_key(name.as_str()))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cedar_policy_core::ast::EntityUID;
 use cedar_policy_symcc::WellFormedAsserts;
 use cedar_policy_symcc::implies_asserts;
 
@@ -9,6 +10,7 @@ use super::Environment;
 use super::Options;
 use super::Outcome;
 use super::Side;
+use super::assumptions;
 use super::check::Polish;
 use super::confirm::Demand;
 use super::confirm::Judge;
@@ -20,6 +22,8 @@ use super::policies::Unit;
 use super::policies::Units;
 use super::solver::Solver;
 use super::workers::for_each;
+use crate::engine::Snapshot;
+use crate::engine::manifest::OnUnknown;
 
 /// What two revisions are to each other.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub struct Comparison {
     pub only_before: Vec<Environment>,
     /// Environments that only the second has: whatever it allows there is gained.
     pub only_after: Vec<Environment>,
+    /// What is taken for granted of either: sentences without full stop.
+    pub assumed: Vec<String>,
 }
 
 /// What two revisions are to each other in one environment.
@@ -82,8 +88,10 @@ impl Compared {
 /// ```
 ///
 /// Where the schemas differ, both are read by that of the second; an environment in
-/// which the first does not fit it is `Unknown`, with the reason. Environments with
-/// the same policies on both sides cost nothing. `done` is told after each
+/// which the first does not fit it is `Unknown`, with the reason, as is one in which
+/// the same policy may mean something else on the two sides: its action is in other
+/// groups, or others are let through unknown. Environments with the same policies on
+/// both sides cost nothing. `done` is told after each
 /// environment, from any thread; there are as many as `comparison.environments`
 /// will have. Templates count as far as they are linked.
 ///
@@ -122,10 +130,15 @@ pub fn compare(
             compared.unwrap_or_else(|| unknown(environment, super::check::STOPPED))
         })
         .collect();
+    let mut assumed = assumptions(before.snapshot);
+    assumed.extend(assumptions(after.snapshot));
+    assumed.sort();
+    assumed.dedup();
     Ok(Comparison {
         environments,
         only_before,
         only_after,
+        assumed,
     })
 }
 
@@ -154,6 +167,9 @@ fn concerned<'u>(within: &Within<'_>, units: &'u Units) -> Vec<&'u Unit> {
 
 impl Sides<'_> {
     fn compare(&self, solver: &mut Solver, environment: &Environment) -> Compared {
+        if let Some(reason) = self.unlike(environment) {
+            return unknown(environment.clone(), &reason);
+        }
         let within = self.compiler.within(environment);
         let (old, new) = (concerned(&within, &self.old), concerned(&within, &self.new));
         let texts = |units: &[&Unit]| -> BTreeSet<String> {
@@ -189,6 +205,47 @@ impl Sides<'_> {
             lost: outcome(solver, &lost, (self.before, &self.old), self.after),
         }
     }
+}
+
+impl Sides<'_> {
+    /// What makes the same policies mean something else on the two sides, which
+    /// formulas by the schema of the second do not tell.
+    fn unlike(&self, environment: &Environment) -> Option<String> {
+        let (before, after) = (self.before.snapshot, self.after.snapshot);
+        if groups(before, environment) != groups(after, environment) {
+            return Some(format!(
+                "`{}` is in other groups of actions than before, so a policy about a group may mean something else",
+                environment.action
+            ));
+        }
+        let (before, after) = (before.manifest(), after.manifest());
+        if before.unknown != after.unknown {
+            return Some(
+                "`unknown` of the manifest is not what it was, so others reach the policies"
+                    .to_owned(),
+            );
+        }
+        if before.unknown == OnUnknown::Cedar {
+            return None;
+        }
+        [&environment.principal, &environment.resource]
+            .into_iter()
+            .find(|party| {
+                before.implicit_types.contains(party) != after.implicit_types.contains(party)
+            })
+            .map(|party| {
+                format!(
+                    "`{party}` is an implicit type on one side only, so others reach the policies"
+                )
+            })
+    }
+}
+
+/// The groups that the action of an environment is in, by the schema of a side.
+fn groups(snapshot: &Snapshot, environment: &Environment) -> Option<BTreeSet<EntityUID>> {
+    let action = snapshot.schema()?.action(&environment.action)?;
+    let groups = action.ancestors.iter();
+    Some(groups.map(|group| EntityUID::clone(group.uid())).collect())
 }
 
 /// Whether nothing is allowed on one side that is denied on the other.

@@ -117,7 +117,17 @@ impl<'a> Judge<'a> {
                 self.expect(one, example, Some(true))?;
                 self.expect(other, example, Some(true))
             }
-            Demand::Fails(policy) => self.expect(policy, example, None),
+            Demand::Fails(policy) => {
+                self.expect(policy, example, None)?;
+                // Of a template, it takes a link that fails.
+                let id: &str = policy.id().as_ref();
+                let mut failed = decision.errors.iter().map(|error| &*error.policy);
+                let fails = failed.any(|info| {
+                    let template = info.template.as_deref();
+                    info.id == id || template == Some(id)
+                });
+                is(fails, || format!("`{id}` is not asked"))
+            }
             Demand::AllowedUnlike(other) => {
                 is(decision.is_allow(), || {
                     format!("it is {}", made_by(&decision))

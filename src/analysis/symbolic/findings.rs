@@ -36,6 +36,7 @@ use super::policies::Units;
 use super::policies::as_forbid;
 use super::solver::Solver;
 use super::workers::for_each;
+use crate::engine::manifest::OnError;
 
 /// More policies of one effect than this in one environment are not compared with
 /// each other: the work grows with the square.
@@ -179,7 +180,23 @@ pub fn findings(
     findings
         .found
         .sort_by(|a, b| (a.kind, a.unit.id()).cmp(&(b.kind, b.unit.id())));
+    findings.found = without_reasons(findings.found);
     Ok(findings)
+}
+
+/// Of policies that make each other superfluous, one has to stay: what makes an
+/// earlier one superfluous is not said to be so itself.
+fn without_reasons(found: Vec<Finding>) -> Vec<Finding> {
+    let mut needed = BTreeSet::new();
+    let mut kept = Vec::new();
+    for finding in found {
+        if finding.kind == Kind::Redundant && needed.contains(finding.unit.id()) {
+            continue;
+        }
+        needed.extend(finding.because_of.iter().cloned());
+        kept.push(finding);
+    }
+    kept
 }
 
 struct Search<'a> {
@@ -210,6 +227,7 @@ impl Search<'_> {
             units: self.units,
             unforbidden: self.unforbidden(&within),
             is_crowded: concerned.len() > COMPARED_MAX,
+            failing_denies: self.failing_denies(),
             within,
         };
         let left_out = place.is_crowded.then_some(concerned.len());
@@ -220,6 +238,11 @@ impl Search<'_> {
             seen: seen.collect(),
             left_out,
         }
+    }
+
+    /// Whether a forbid that fails denies.
+    fn failing_denies(&self) -> bool {
+        self.side.snapshot.manifest().errors == OnError::Deny
     }
 
     /// The formula of what nothing forbids.
@@ -262,16 +285,15 @@ impl Search<'_> {
                     .map(|reason| (unit.id().to_owned(), (*environment).clone(), reason.clone())),
             );
         }
-        if let Some((environment, _)) = seen.iter().find(|(_, seen)| seen.fails) {
-            match self.failure(solver, unit, environment) {
-                Ok(finding) => findings.found.extend(finding),
-                Err(reason) => {
-                    let unknown = (unit.id().to_owned(), (*environment).clone(), reason);
-                    findings.unknown.push(unknown);
-                }
-            }
-        }
+        self.tell_failure(solver, unit, seen, findings);
         if is_unknown || is_known {
+            return;
+        }
+        // A forbid that fails denies, also where it would not match.
+        let denies_otherwise = seen
+            .iter()
+            .any(|(_, seen)| seen.fails || seen.unknown_failure.is_some());
+        if unit.effect() == Effect::Forbid && self.failing_denies() && denies_otherwise {
             return;
         }
         let kind = if !facts.matches.load(Ordering::Relaxed) {
@@ -294,6 +316,27 @@ impl Search<'_> {
         });
     }
 
+    /// Tells that a unit can fail, if it can. Of a link, that is told of its template.
+    fn tell_failure(
+        &self,
+        solver: &mut Solver,
+        unit: &Unit,
+        seen: &[(&Environment, Seen)],
+        findings: &mut Findings,
+    ) {
+        let failing = seen.iter().find(|(_, seen)| seen.fails);
+        let Some((environment, _)) = failing.filter(|_| unit.origin != Origin::Link) else {
+            return;
+        };
+        match self.failure(solver, unit, environment) {
+            Ok(finding) => findings.found.extend(finding),
+            Err(reason) => {
+                let unknown = (unit.id().to_owned(), (*environment).clone(), reason);
+                findings.unknown.push(unknown);
+            }
+        }
+    }
+
     /// A request that makes a unit fail; `None` if after all there is none.
     fn failure(
         &self,
@@ -308,7 +351,7 @@ impl Search<'_> {
             judge: Judge::new(self.side, LinkScope::Repository),
             demand: Demand::Fails(&unit.policy),
             named: self.units.named_entities(),
-            link_open: None,
+            link_open: unit.open_effect(),
         };
         match polish.outcome(solver.ask(&never_errors_asserts(&compiled))) {
             Outcome::Holds => Ok(None),
@@ -329,6 +372,7 @@ struct Place<'a> {
     within: Within<'a>,
     unforbidden: Result<CompiledPolicySet, String>,
     is_crowded: bool,
+    failing_denies: bool,
 }
 
 impl Place<'_> {
@@ -342,7 +386,8 @@ impl Place<'_> {
             }
         };
         // A template with open slots fails where any link of it does.
-        if unit.origin != Origin::Link {
+        let denies = self.failing_denies && unit.effect() == Effect::Forbid;
+        if unit.origin != Origin::Link || denies {
             match solver.is_unsatisfiable(&never_errors_asserts(&compiled)) {
                 Ok(never) => seen.fails = !never,
                 Err(reason) => seen.unknown_failure = Some(reason),
@@ -402,8 +447,8 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// The others of the effect of a unit, as permits. A policy is compared with
-    /// policies, a link with policies and links.
+    /// The others of the effect of a unit that bring its obligations, as permits. A
+    /// policy is compared with policies, a link with policies and links.
     fn others(&self, unit: &Unit) -> Vec<ast::Policy> {
         if self.is_crowded {
             return Vec::new();
@@ -411,6 +456,7 @@ impl Place<'_> {
         let others = self.units.in_force().filter(|other| {
             other.id() != unit.id()
                 && other.effect() == unit.effect()
+                && other.brings_obligations_of(unit)
                 && (other.origin == Origin::Static || unit.origin == Origin::Link)
                 && self.within.concerns(&other.policy)
         });

@@ -250,7 +250,7 @@ pub(super) fn named_shortly(
 }
 
 /// Every entity of a counterexample, those of the request first.
-fn mentioned(example: &Counterexample) -> Vec<EntityUID> {
+pub(super) fn mentioned(example: &Counterexample) -> Vec<EntityUID> {
     let mut all = vec![example.principal.clone(), example.resource.clone()];
     for entity in &example.entities {
         all.push(entity.uid.clone());

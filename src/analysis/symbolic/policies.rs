@@ -77,6 +77,18 @@ impl Unit {
         }
     }
 
+    /// The effect of a template: what it matches or where it fails shows in a link.
+    pub(super) fn open_effect(&self) -> Option<Effect> {
+        (self.origin == Origin::Template).then(|| self.effect())
+    }
+
+    /// Whether whoever enforces a decision has to do for this one what it has to do
+    /// for the other.
+    pub(super) fn brings_obligations_of(&self, other: &Self) -> bool {
+        let mut wanted = other.info.obligations();
+        wanted.all(|wanted| self.info.obligations().any(|own| own == wanted))
+    }
+
     /// What it demands, without its id and annotations: equal texts are equal
     /// policies.
     pub(super) fn meaning(&self) -> String {

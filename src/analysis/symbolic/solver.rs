@@ -32,6 +32,9 @@ const FAILURES_IN_A_ROW_MAX: u32 = 30;
 /// It may take this long to start, however short the time for a question is.
 const START: Duration = Duration::from_secs(2);
 
+/// How the reason begins where a question took longer than it may.
+pub const NO_ANSWER: &str = "the solver gave no answer";
+
 /// A solver that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
@@ -262,7 +265,7 @@ async fn start(program: &Program, patience: Duration) -> Result<CedarSymCompiler
 }
 
 fn no_answer(patience: Duration) -> String {
-    format!("the solver gave no answer in {} s", patience.as_secs_f64())
+    format!("{NO_ANSWER} in {} s", patience.as_secs_f64())
 }
 
 /// What went wrong, with its causes, in one line that is not too long.

@@ -206,6 +206,9 @@ impl Symbolic {
             verdict(comparison),
             summary(comparison)
         );
+        for assumed in &comparison.assumed {
+            writeln!(text, "  {} {assumed}", paint(WARN, "assumed:")).ok();
+        }
         let differing = differing(comparison);
         for compared in differing.iter().take(top) {
             let (word, style) = word(compared.verdict());
@@ -266,6 +269,9 @@ impl Symbolic {
             verdict(comparison),
             summary(comparison)
         );
+        for assumed in &comparison.assumed {
+            writeln!(text, "* assumed: {assumed}").ok();
+        }
         for (environments, told) in [
             (
                 &comparison.only_before,
@@ -337,6 +343,7 @@ impl Symbolic {
         json!({
             "asked": true,
             "environments": comparison.environments.len(),
+            "assumed": comparison.assumed,
             "is_no_more_permissive": is_no_more_permissive(comparison),
             "gained": gains(comparison),
             "lost": losses(comparison),

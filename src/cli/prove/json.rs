@@ -11,7 +11,7 @@ use crate::analysis::symbolic::Proof;
 use crate::analysis::symbolic::counterexample::Wanted;
 
 /// The shape, for the help text.
-pub(super) const HELP: &str = r#"How to write what came out. JSON: {"solver": {"path", "version", "timeout_seconds"}, "assumed", "environments", "invariants": [{"name", "file", "line", "claim", "links", "because", "result": "holds" | "broken" | "unknown" | "about_nothing", "environments", "counterexamples": [{"environment": {"principal", "action", "resource"}, "wanted": "allow" | "deny" | "no_errors" | null, "notes", "case": {"principal", "action", "resource", "context", "entities", "links"}}], "unknown": [{"environment", "reason"}]}], "findings": [{"kind": "never_applies" | "overridden" | "redundant" | "can_fail", "id", "of": "policy" | "link" | "template", "effect", "file", "line", "because_of", "environment", "case"}], "unknown": [{"id", "environment", "reason"}], "left_out": [{"environment", "policies"}], "accepted": number, "accepted_in_vain": [{"kind", "id", "because", "file", "line"}]}; without reports, `findings`, `unknown` and `left_out` are null"#;
+pub(super) const HELP: &str = r#"How to write what came out. JSON: {"solver": {"path", "version", "timeout_seconds"}, "assumed", "environments", "invariants": [{"name", "file", "line", "claim", "links", "because", "result": "holds" | "broken" | "unknown" | "about_nothing", "environments", "counterexamples": [{"environment": {"principal", "action", "resource"}, "wanted": "allow" | "deny" | "no_errors" | null, "notes", "case": {"principal", "action", "resource", "context", "entities", "links"}}], "unknown": [{"environment", "reason"}]}], "findings": [{"kind": "never_applies" | "overridden" | "redundant" | "can_fail", "id", "of": "policy" | "link" | "template", "effect", "file", "line", "because_of", "environment", "case"}], "unknown": [{"id", "environment", "reason"}], "left_out": [{"environment", "policies"}], "accepted": number, "accepted_in_vain": [{"kind", "id", "because", "file", "line"}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], "invariants_left_out": number}; without reports, `findings`, `unknown` and `left_out` are null"#;
 
 /// All that came out.
 pub(super) fn report(outcome: &Outcome<'_>) -> Json {
@@ -26,6 +26,8 @@ pub(super) fn report(outcome: &Outcome<'_>) -> Json {
         "left_out": findings.map(left_out),
         "accepted": outcome.accepted,
         "accepted_in_vain": in_vain(outcome),
+        "faults": outcome.faults,
+        "invariants_left_out": outcome.left_out,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::Outcome;
 use crate::analysis::invariants::Claim;
@@ -12,6 +13,7 @@ use crate::analysis::symbolic::Proof;
 use crate::analysis::symbolic::counterexample::Wanted;
 use crate::analysis::symbolic::findings::Finding;
 use crate::analysis::symbolic::findings::Kind;
+use crate::analysis::symbolic::solver::NO_ANSWER;
 use crate::cli::output::BAD;
 use crate::cli::output::FAINT;
 use crate::cli::output::GOOD;
@@ -20,9 +22,11 @@ use crate::cli::output::NAME;
 use crate::cli::output::WARN;
 use crate::cli::output::count;
 use crate::cli::output::paint;
+use crate::cli::validate::github::annotation;
 use crate::cli::validate::github::data;
 use crate::cli::validate::github::from_here;
 use crate::cli::validate::github::property;
+use crate::engine::Fault;
 
 /// More environments than this are counted, not named.
 const NAMED_MAX: usize = 3;
@@ -56,8 +60,26 @@ pub(super) fn human(outcome: &Outcome<'_>) -> String {
     for assumed in &outcome.assumed {
         writeln!(text, "{} {assumed}\n", paint(WARN, "assumed:")).ok();
     }
+    if is_short_of_time(outcome) {
+        let hint = paint(NAME, "hint:");
+        writeln!(
+            text,
+            "{hint} give the solver more time for each question with `--timeout`, such as `--timeout 60s`\n"
+        )
+        .ok();
+    }
     text.push_str(&summary(outcome));
     text
+}
+
+/// Whether something is not known because a question took too long.
+fn is_short_of_time(outcome: &Outcome<'_>) -> bool {
+    let of_proofs = outcome.proofs.iter().flat_map(Proof::unknown);
+    let of_findings = outcome.findings.iter().flat_map(|found| &found.unknown);
+    of_proofs
+        .map(|(_, reason)| reason)
+        .chain(of_findings.map(|(_, _, reason)| reason.as_str()))
+        .any(|reason| reason.contains(NO_ANSWER))
 }
 
 fn broken(proof: &Proof<'_>) -> String {
@@ -73,7 +95,7 @@ fn broken(proof: &Proof<'_>) -> String {
     };
     if proof.outcomes.is_empty() {
         text.push_str(&head("about nothing:"));
-        text.push_str("  no request of the schema is concerned by it, so it proves nothing; mend its policy or `environments`\n\n");
+        text.push_str("  no request of the schema is concerned by it, so it proves nothing; mend its policy, `assume` or `environments`\n\n");
         return text;
     }
     let all: Vec<(&Environment, &Counterexample)> = proof.broken().collect();
@@ -273,13 +295,26 @@ fn summary(outcome: &Outcome<'_>) -> String {
         0 => String::new(),
         accepted => format!(", {accepted} accepted"),
     };
+    let left_out = match outcome.left_out {
+        0 => String::new(),
+        left_out => {
+            let number = count(left_out, "invariant", "invariants");
+            format!("; {}", paint(BAD, &format!("{number} left out for faults")))
+        }
+    };
     let parts = parts.join(", ");
-    format!("{parts} in {environments}; {findings}{accepted}\n")
+    format!("{parts} in {environments}; {findings}{accepted}{left_out}\n")
+}
+
+/// Annotations of GitHub Actions for what is wrong with files.
+pub(super) fn annotations(root: &Path, faults: &[Fault]) -> String {
+    let faults = faults.iter();
+    faults.map(|fault| annotation(root, fault)).collect()
 }
 
 /// Annotations of GitHub Actions, and the line about it all.
 pub(super) fn github(outcome: &Outcome<'_>) -> String {
-    let mut text = String::new();
+    let mut text = annotations(outcome.root, &outcome.faults);
     let place = |file: &str, line: usize| {
         let file = from_here(outcome.root, file);
         format!("file={},line={line}", property(&file))

@@ -46,7 +46,9 @@ fn every_candidate_is_counted() {
     assert_eq!(report["version"], 1);
     assert_eq!(report["samples"], 3);
     // Two people, two documents, three actions.
-    let asked = serde_json::json!({"origin": "entities", "asked": 12, "left_out": 0, "misfits": 0});
+    let digest = report["questions"]["digest"].as_str().unwrap();
+    assert_eq!(digest.len(), 64);
+    let asked = serde_json::json!({"origin": "entities", "asked": 12, "left_out": 0, "misfits": 0, "digest": digest});
     assert_eq!(report["questions"], asked);
     let mut candidates: Vec<_> = report["policies"]
         .as_array()
@@ -299,4 +301,72 @@ fn what_cannot_be_measured_is_told() {
 
     hint: add tests (`deodar test --help`), or entities to which the schema lets an action apply
     ");
+}
+
+const CASES: &str = r#"cases:
+  - name: ann pings
+    principal: 'User::"ann"'
+    action: 'Action::"ping"'
+    resource: 'Doc::"plan"'
+    decision: allow
+"#;
+
+/// Other questions of the same number are no baseline.
+#[test]
+fn other_questions_are_told_from_the_same() {
+    let place = Place::new();
+    place.write("policies/a.test.yaml", CASES);
+    let bench = |more: [&str; 2]| {
+        let arguments = [&["bench", "policies", "--samples", "3"], &more[..]].concat();
+        place.run(&arguments)
+    };
+    let warning = "the baseline was asked other questions";
+    let saved = bench(["--save", "before.json"]);
+    assert!(saved.starts_with("exit 0\n"), "{saved}");
+    let same = bench(["--baseline", "before.json"]);
+    assert!(!same.contains(warning), "{same}");
+    for (before, after) in [
+        ("resource: 'Doc::\"plan\"'", "resource: 'Doc::\"key\"'"),
+        (
+            "decision: allow",
+            "entities: [{uid: 'User::\"ann\"', attrs: {level: 9}}]\n    decision: allow",
+        ),
+    ] {
+        place.write("policies/a.test.yaml", &CASES.replace(before, after));
+        let other = bench(["--baseline", "before.json"]);
+        assert!(other.contains(warning), "{other}");
+    }
+    // What is expected is no part of the question.
+    place.write("policies/a.test.yaml", &CASES.replace("allow", "deny"));
+    let same = bench(["--baseline", "before.json"]);
+    assert!(!same.contains(warning), "{same}");
+}
+
+/// Questions of the tests are not replaced by others because a file has a fault.
+#[test]
+fn test_files_with_faults_are_told() {
+    let place = Place::new();
+    let bench = || place.run(&["bench", "policies", "--samples", "3"]);
+    place.write("policies/bad.test.yaml", "cases:\n  - [\n");
+    assert_shown!(bench(), @r"
+    exit 4
+    --- stderr
+      × not YAML: unclosed bracket '['
+       ╭─[bad.test.yaml:2:5]
+     1 │ cases:
+     2 │   - [
+       ·     ▲
+       ╰────
+      help: see the place that is marked, and the lines before it
+
+    error: the policy directory has 1 fault
+    ");
+    place.write("policies/good.test.yaml", CASES);
+    let shown = bench();
+    assert!(
+        shown.starts_with("exit 0\n") && shown.contains("\n1 question of the tests"),
+        "{shown}"
+    );
+    let warning = "warning: 1 test file left out for faults: see `deodar validate`\n";
+    assert!(shown.contains(warning), "{shown}");
 }

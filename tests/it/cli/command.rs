@@ -197,9 +197,11 @@ fn help_of_validate_and_config() {
     Options:
           --format <FORMAT>  How to write it; JSON is {"valid", "files", "policies", "templates",
                              "entities", "links", "tests", "cases", "invariants", "policy_revision",
-                             "directory_revision", "faults": [{"file", "line", "column", "text",
-                             "message", "hint", "is_warning"}], "warnings": [..]} [default: human]
-                             [possible values: human, json, github]
+                             "directory_revision", "not_checked": ["entities" | "cases" | "links" |
+                             "invariants"], "faults": [{"file", "line", "column", "text", "message",
+                             "hint", "is_warning"}], "warnings": [..]}; `not_checked` is what other
+                             faults kept from being looked at [default: human] [possible values: human,
+                             json, github]
           --deny-warnings    Treat warnings as faults
           --config <FILE>    The configuration file; by default `DEODAR_CONFIG`, or ./deodar.toml if
                              there is one

@@ -192,3 +192,50 @@ fn an_entity_that_gains_by_itself() {
         "{shown}"
     );
 }
+
+/// Two repositories with one policy, which is the same in both: about a group.
+fn groups(sides: [(&str, &str); 2]) -> Place {
+    let place = Place(tempfile::tempdir().unwrap());
+    for (folder, (above, manifest)) in ["old", "new"].iter().zip(sides) {
+        let schema = format!(
+            "entity User; entity Lock;
+            action manage appliesTo {{ principal: User, resource: Lock }};
+            action open{above} appliesTo {{ principal: User, resource: Lock }};"
+        );
+        let policy =
+            r#"@id("p") permit (principal is User, action in Action::"manage", resource is Lock);"#;
+        place.write(&format!("{folder}/schema.cedarschema"), &schema);
+        place.write(&format!("{folder}/p.cedar"), policy);
+        place.write(
+            &format!("{folder}/manifest.toml"),
+            &format!("name = \"locks\"\n{manifest}"),
+        );
+    }
+    place
+}
+
+/// What the same policies allow depends on the schema and the manifest too.
+#[test]
+fn the_same_policies_under_another_schema_or_manifest() {
+    let Some(path) = path_of_solver() else { return };
+    let told = |sides| {
+        let shown = run(&groups(sides), &path, &["old", "new"]);
+        let told = shown.split("every request: ").nth(1).unwrap();
+        told.lines().next().unwrap().to_owned()
+    };
+    let unknown = "it is not known whether a request is allowed that was denied; ";
+    assert_eq!(
+        told([("", ""), ("", "")]),
+        "no request is allowed that was denied; the same in 2 of 2 environments"
+    );
+    assert_eq!(
+        told([("", ""), (" in [manage]", "")]),
+        format!("{unknown}the same in 1, not known in 1 of 2 environments")
+    );
+    for manifest in ["unknown = \"cedar\"\n", "implicit_types = [\"User\"]\n"] {
+        assert_eq!(
+            told([("", ""), ("", manifest)]),
+            format!("{unknown}not known in 2 of 2 environments")
+        );
+    }
+}

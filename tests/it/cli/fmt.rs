@@ -260,3 +260,66 @@ proptest! {
         proptest::prop_assert_eq!(&formatted(narrow.clone()), &narrow);
     }
 }
+
+/// One policy after the other gives what Cedar's formatter makes of the whole file.
+#[test]
+fn policies_are_laid_out_one_by_one_as_together() {
+    let config = cedar_policy_formatter::Config {
+        line_width: 80,
+        indent_width: 2,
+    };
+    let together = |text: &str| {
+        let once = cedar_policy_formatter::policies_str_to_pretty(text, &config).unwrap();
+        cedar_policy_formatter::policies_str_to_pretty(&once, &config).unwrap()
+    };
+    let mut texts = vec![
+        "permit(principal,action,resource);permit(principal,action,resource); // end\nforbid(principal,action,resource)when{1<2}; // last\n// rest\n\n// of the file\n".to_owned(),
+        "// a\n\n// b\n@id(\"; // no\") // c\npermit(principal,action,resource)\n; // d\n\n\n// e\nforbid(principal // f\n,action,resource) when { \"a\n\n//\" == \"b\" } // g\n;\n// h".to_owned(),
+        "permit(principal,action,resource);\n// between\npermit(principal,action,resource);".to_owned(),
+    ];
+    for folder in ["policies", "templates"] {
+        let mut whole = String::new();
+        for entry in fs::read_dir(reference().join(folder)).unwrap() {
+            whole += &fs::read_to_string(entry.unwrap().path()).unwrap();
+        }
+        // Not as it is to be.
+        texts.push(whole.replace("\n  ", "\n       ").replace(" == ", "=="));
+        texts.push(whole);
+    }
+    for text in texts {
+        assert_eq!(steady(Kind::Policies, "p", &text), together(&text));
+    }
+}
+
+/// A carriage return ends a comment, as it does for Cedar.
+#[test]
+fn what_comes_after_a_carriage_return_is_no_comment() {
+    let place = place();
+    let run = |arguments: &[&str], input| place.run_with(arguments, &[], input);
+    let text = "// a\rpermit(principal,action,resource);";
+    assert_eq!(run(&["fmt", "-", "--check"], text), "exit 6\n");
+    assert_shown!(run(&["fmt", "-"], text), @r"
+    exit 0
+    --- stdout
+    // a
+    permit (principal, action, resource);
+    ");
+    assert_shown!(run(&["fmt", "-", "--schema"], "// a\rentity  A;"), @r"
+    exit 0
+    --- stdout
+    // a
+    entity A;
+    ");
+    // What it ends is a comment of its own line.
+    let two = "permit(principal,action,resource); // x\rforbid(principal,action,resource);";
+    assert_shown!(run(&["fmt", "-"], two), @r"
+    exit 0
+    --- stdout
+    permit (principal, action, resource); // x
+
+    forbid (principal, action, resource);
+    ");
+    // Within a string, Cedar takes none.
+    let inside = "permit(principal,action,resource) when { \"a\rb\" == \"a\" };";
+    assert!(run(&["fmt", "-"], inside).starts_with("exit 4\n"));
+}

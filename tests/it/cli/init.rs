@@ -236,6 +236,39 @@ fn the_hook_lets_a_good_commit_pass_and_stops_a_bad_one() {
     assert_eq!(log.lines().count(), 2, "{log}");
 }
 
+/// What is committed is checked, not what lies in the work tree.
+#[cfg(unix)]
+#[test]
+fn the_hook_looks_at_what_is_staged() {
+    let place = in_git();
+    let commit = "git -c core.hooksPath=hooks commit --quiet --message next";
+    let file = place.0.path().join("demo/policies/quarantine.cedar");
+    let good = fs::read_to_string(&file).unwrap();
+    let bad = good.replace("forbid", "permit");
+    // A bad change is staged, and mended in the work tree only.
+    fs::write(&file, &bad).unwrap();
+    shell(&place, "git add --all");
+    fs::write(&file, &good).unwrap();
+    let (is_good, shown) = shell(&place, commit);
+    assert!(!is_good, "{shown}");
+    // A good one is staged, and broken in the work tree only.
+    let commented = format!("// About quarantine.\n{good}");
+    fs::write(&file, &commented).unwrap();
+    shell(&place, "git add --all");
+    fs::write(&file, &bad).unwrap();
+    fs::write(file.with_file_name("new.cedar"), "permit (").unwrap();
+    let (is_good, shown) = shell(&place, commit);
+    assert!(is_good, "{shown}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), bad);
+    // A condition that no test looks at is not covered.
+    shell(
+        &place,
+        "rm policies/new.cedar tests/quarantine.test.yaml && git checkout policies && git add --all",
+    );
+    let (is_good, shown) = shell(&place, commit);
+    assert!(!is_good && shown.contains("100"), "{shown}");
+}
+
 /// Workflows are YAML, and each of their commands passes in the new repository.
 #[test]
 fn the_workflows_run_what_there_is() {
@@ -254,7 +287,8 @@ fn the_workflows_run_what_there_is() {
         commands.extend(text.lines().filter_map(|line| {
             let line = line.trim_start_matches([' ', '-']);
             let line = line.strip_prefix("run: ").unwrap_or(line);
-            line.starts_with("deodar ").then(|| line.to_owned())
+            let line = line.replace("\"$staged\"", ".");
+            line.starts_with("deodar ").then_some(line)
         }));
     }
     assert_eq!(commands.len(), 16, "{commands:#?}");

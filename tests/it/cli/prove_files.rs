@@ -33,6 +33,7 @@ fn faults_of_invariants_files_have_their_place() {
         "invariants:\n  - name: a\n    never_errors: [grant]\n    assume: 'true'\n    links: any\n    environments: {principals: [Usr], actions: ['Action::\"fly\"']}\n",
         "invariants:\n  - name: a\n    never_errors: [grant]\n  - name: a\n    never_errors: [grant]\n",
         "invariants:\n  - name: a\n    implies: [grant]\n",
+        "invariants:\n  - name: a\n    implies: [staff-unlocks, grant]\n",
     ];
     let shown: Vec<String> = all.iter().map(|text| with(text)).collect();
     assert_shown!(shown.join("\n"), @r#"
@@ -236,6 +237,18 @@ fn faults_of_invariants_files_have_their_place() {
        ·              ─
        ╰────
       help: write [first-id, second-id]
+
+    error: the policy directory has 1 fault
+
+    exit 4
+    --- stderr
+      × `grant` is a template, which matches nothing that no link of it matches
+       ╭─[invariants.yaml:3:30]
+     2 │   - name: a
+     3 │     implies: [staff-unlocks, grant]
+       ·                              ─────
+       ╰────
+      help: name a link of it, or a policy
 
     error: the policy directory has 1 fault
     "#);

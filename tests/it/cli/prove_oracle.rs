@@ -169,7 +169,7 @@ proptest! {
         let invariant = format!("invariants:\n  - name: x\n    {key}: |\n      {matcher}\n");
         let files = files(&policies(&picks), &invariant);
         let snapshot = compile(&files).unwrap();
-        let demands = invariants::read(&files, &snapshot, &[]).unwrap();
+        let demands = invariants::read(&files, &snapshot, &[]);
         let view = View::empty("none");
         let side = Side { snapshot: &snapshot, view: &view };
         let proofs = symbolic::prove(side, &demands.invariants, &options, &|| ()).unwrap();
@@ -326,7 +326,7 @@ fn what_is_pasted_is_what_was_shown() {
 "#;
     let files = files(&policies, invariants);
     let snapshot = compile(&files).unwrap();
-    let demands = invariants::read(&files, &snapshot, &[]).unwrap();
+    let demands = invariants::read(&files, &snapshot, &[]);
     let view = View::empty("none");
     let side = Side {
         snapshot: &snapshot,
@@ -412,7 +412,7 @@ proptest! {
         ]);
         let snapshot = compile(&files).unwrap();
         let view = deodar::directory::load(&snapshot, &files).unwrap();
-        let demands = invariants::read(&files, &snapshot, &[]).unwrap();
+        let demands = invariants::read(&files, &snapshot, &[]);
         let side = Side { snapshot: &snapshot, view: &view };
         let proofs = symbolic::prove(side, &demands.invariants, &options, &|| ()).unwrap();
         let about = self::snapshot(&matcher);

@@ -49,7 +49,7 @@ fn every_fault_of_every_file_is_drawn() {
        ╰────
       help: is something missing here, or just before?
 
-    invalid: 2 faults; 7 files, entities and links not checked, revision [REVISION]
+    invalid: 2 faults; 7 files, 5 entities, links not checked, revision [REVISION]
     ");
 }
 
@@ -124,6 +124,7 @@ fn json() {
       "invariants": 0,
       "policy_revision": "[DIGEST]",
       "directory_revision": "[DIGEST]",
+      "not_checked": [],
       "faults": [],
       "warnings": []
     }
@@ -140,13 +141,16 @@ fn json() {
       "files": 6,
       "policies": null,
       "templates": null,
-      "entities": null,
+      "entities": 5,
       "links": null,
       "tests": 0,
       "cases": null,
       "invariants": 0,
       "policy_revision": "[DIGEST]",
       "directory_revision": "[DIGEST]",
+      "not_checked": [
+        "links"
+      ],
       "faults": [
         {
           "file": "worse.cedar",
@@ -251,6 +255,37 @@ cases:
     "#);
 }
 
+/// What one fault keeps from being looked at is named, and nothing is blamed for it.
+#[test]
+fn what_is_not_checked_is_named() {
+    let place = Place::new();
+    place.write(
+        "policies/a.test.yaml",
+        "cases:\n  - {name: a, principal: 'User::\"ann\"', action: 'Action::\"ping\"', resource: 'Doc::\"plan\"', decision: allow}\n",
+    );
+    place.write(
+        "policies/invariants.yaml",
+        "invariants:\n  - {name: sound, never_errors: [share-key-with-bob]}\n",
+    );
+    let verdict = || {
+        let shown = place.run(&["validate", "policies"]);
+        shown.lines().last().unwrap().to_owned()
+    };
+    assert_shown!(verdict(), @"valid; 7 files, 3 policies, 1 template, 5 entities, 1 link, 1 test file, 1 case, 1 file of invariants, revision [REVISION]");
+    // Entities with a fault, and an invariant about a link.
+    let entities = r#"[{"uid": {"type": "Doc", "id": "x"}, "attrs": {}, "parents": []}]"#;
+    place.write("policies/entities/more.json", entities);
+    assert_shown!(verdict(), @"invalid: 1 fault; 8 files, 3 policies, 1 template, 1 test file, 1 file of invariants, cases and invariants not checked, revision [REVISION]");
+    // A policy with a fault besides: entities have to fit the schema all the same.
+    place.write(
+        "policies/worse.cedar",
+        "permit (principal, action resource);\n",
+    );
+    assert_shown!(verdict(), @"invalid: 2 faults; 9 files, 1 test file, 1 file of invariants, cases, links and invariants not checked, revision [REVISION]");
+    place.write("policies/schema.cedarschema", "entity ;\n");
+    assert_shown!(verdict(), @"invalid: 2 faults; 9 files, 1 test file, 1 file of invariants, entities, cases, links and invariants not checked, revision [REVISION]");
+}
+
 #[test]
 fn annotations_of_github() {
     let place = Place::new();
@@ -262,7 +297,7 @@ fn annotations_of_github() {
     exit 4
     --- stdout
     ::error file=policies/worse.cedar,line=2,col=8::for policy `worse.cedar#0`, attribute `colour` on entity type `User` not found%0Adid you mean `badge`?
-    invalid: 1 fault; 6 files, entities and links not checked, revision [REVISION]
+    invalid: 1 fault; 6 files, 5 entities, links not checked, revision [REVISION]
     ");
     place.write(
         "policies/worse.cedar",
