@@ -148,7 +148,6 @@ pub struct Judge<'a> {
     tried: u32,
     known: u32,
     uids: Memo<Arc<EntityUID>>,
-    scratch: String,
 }
 
 impl<'a> Judge<'a> {
@@ -167,7 +166,6 @@ impl<'a> Judge<'a> {
             tried: 0,
             known: 0,
             uids: Memo::new(PARTS_BYTES),
-            scratch: String::new(),
         }
     }
 
@@ -186,22 +184,22 @@ impl<'a> Judge<'a> {
 
     /// Decides the record of this line again.
     pub fn judge(&mut self, line: &str) -> Outcome {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let parts = record::parts(line, &mut scratch);
-        self.scratch = scratch;
-        let Some(parts) = parts else {
+        if serde_json::from_str::<IgnoredAny>(line).is_err() {
+            return Outcome::NotJson;
+        }
+        let Some(lasting) = record::lasting(line) else {
             return self.slowly(line);
         };
         if !self.remembers() {
-            return self.anew(line, parts.lasting);
+            return self.anew(line, lasting);
         }
-        if let Some(outcome) = self.questions.get(parts.lasting) {
+        if let Some(outcome) = self.questions.get(lasting) {
             self.known += 1;
             return outcome.clone();
         }
-        let outcome = self.anew(line, parts.lasting);
+        let outcome = self.anew(line, lasting);
         let bytes = outcome.bytes();
-        self.questions.put(parts.lasting, outcome.clone(), bytes);
+        self.questions.put(lasting, outcome.clone(), bytes);
         outcome
     }
 
@@ -218,13 +216,12 @@ impl<'a> Judge<'a> {
     }
 
     fn anew(&mut self, line: &str, lasting: &str) -> Outcome {
-        let outcome = self.quickly(line, lasting);
+        let outcome = self.quickly(lasting);
         outcome.unwrap_or_else(|| self.slowly(line))
     }
 
     /// By the few members that count; `None` when it has to be read as JSON.
-    fn quickly(&mut self, line: &str, lasting: &str) -> Option<Outcome> {
-        serde_json::from_str::<IgnoredAny>(line).ok()?;
+    fn quickly(&mut self, lasting: &str) -> Option<Outcome> {
         let record = Lasting::read(lasting)?;
         let mut uid = |text: &str| self.uids.get_or_make(text, || uid(text));
         let parties = [
