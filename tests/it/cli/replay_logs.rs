@@ -133,3 +133,48 @@ fn records_out_of_order_are_decided() {
     let json = place.run(&["replay", "audit", "--format", "json"]);
     assert!(json.contains(r#""kind": "out_of_order""#), "{json}");
 }
+
+/// Policies that read what those of then could not have nothing to read it in.
+#[test]
+fn context_that_was_not_recorded() {
+    let place = Place::new();
+    recorded(&place);
+    let lines = lines(&place);
+    let with = lines.into_iter().map(|line| {
+        if line.contains(r#""write""#) {
+            let left_out = r#","context_left_out":["purpose"],"resource":"#;
+            line.replace(r#","resource":"#, left_out)
+        } else {
+            line
+        }
+    });
+    place.write(SEGMENT, &with.collect::<String>());
+    let reading = r#"@id("no-purpose") forbid (principal, action == Action::"write", resource)
+        when { context has purpose };"#;
+    place.write("policies/docs.cedar", &format!("{POLICIES}{reading}"));
+    assert_shown!(place.run(&["replay", "audit", "--fail-on", "any"]), @r#"
+    exit 0
+    --- stdout
+    decided by policies: 5 policies, 5 entities, 1 link
+    on the entities of this repository, and those that requests carried
+      decisions          8
+      the same           4
+      deny → allow       0
+      allow → deny       0
+      not decided again  1  (a rule of redaction took something out)
+      not decided again  1  (carried entities were only digested)
+      not decided again  2  (these policies read context that was not recorded)
+      gaps in the log    1  (each tells of decisions that were never recorded)
+    --- stderr
+    warning: `--fail-on` found nothing, but not everything was decided: see what was not decided again
+    "#);
+    let json = place.run(&["replay", "audit", "--format", "json"]);
+    assert!(json.contains(r#""unrecorded": 2"#), "{json}");
+    // Nor has one who explains it.
+    let explained = place.run(&["explain", "--record", "3", "--path", "audit"]);
+    let told = "these policies read context that was not recorded";
+    assert!(
+        explained.starts_with("exit 1") && explained.contains(told),
+        "{explained}"
+    );
+}
