@@ -96,8 +96,7 @@ impl<'a> Lasting<'a> {
                     is_counted = true;
                     continue;
                 }
-                // A time here would count for the question.
-                "redacted" | "shortened" | "time" => return None,
+                "redacted" | "shortened" => return None,
                 _ => continue,
             };
             if !place.is_empty() {
