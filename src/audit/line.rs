@@ -52,10 +52,15 @@ impl Hash {
     /// From 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+        // Without branches: every line has one.
+        let values = digits.map(value_of);
+        if values.iter().fold(0, |all, value| all | value) > 15 {
+            return None;
+        }
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        for (byte, pair) in bytes.iter_mut().zip(values.chunks_exact(2)) {
             let &[high, low] = pair else { return None };
-            *byte = value_of(high)? << 4 | value_of(low)?;
+            *byte = high << 4 | low;
         }
         Some(Self(bytes))
     }
@@ -76,11 +81,16 @@ impl Hash {
     }
 }
 
-fn value_of(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// Of a hexadecimal digit; more than 15 for anything else.
+fn value_of(digit: u8) -> u8 {
+    let number = digit.wrapping_sub(b'0');
+    let letter = digit.wrapping_sub(b'a');
+    if number < 10 {
+        number
+    } else if letter < 6 {
+        letter + 10
+    } else {
+        u8::MAX
     }
 }
 
@@ -131,7 +141,7 @@ pub(super) fn rfc3339(millis: i64) -> String {
 }
 
 /// The other way round: only what is written exactly so is a time.
-fn millis_of(time: &str) -> Option<i64> {
+pub(super) fn millis_of(time: &str) -> Option<i64> {
     let text: &[u8; 24] = time.as_bytes().try_into().ok()?;
     for (at, separator) in [
         (4, b'-'),
@@ -199,23 +209,32 @@ pub struct Head<'a> {
 /// # Errors
 /// What is wrong with it, as the end of a sentence that begins with the line.
 pub fn parse(line: &[u8]) -> Result<Head<'_>, &'static str> {
-    let text = str::from_utf8(line).map_err(|_| "is not UTF-8")?;
-    let rest = text.strip_prefix("{\"v\":").ok_or("has no `v`")?;
-    let (version, rest) = rest.split_once(',').ok_or("is cut short")?;
+    parse_text(str::from_utf8(line).map_err(|_| "is not UTF-8")?)
+}
+
+/// The same of a line that is known to be text.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_text(line: &str) -> Result<Head<'_>, &'static str> {
+    let (version, rest) = version(line)?;
     if version != "1" {
         return Err(LATER);
     }
     let rest = rest.strip_prefix("\"seq\":").ok_or("has no `seq`")?;
-    let (seq, rest) = rest.split_once(",\"time\":\"").ok_or("has no `time`")?;
+    let (seq, rest) = rest.split_once(',').ok_or("is cut short")?;
     let number: u64 = seq.parse().map_err(|_| "has a `seq` that is no number")?;
     // `u64` reads a sign and zeros in front, too.
     if !seq.starts_with(|digit: char| matches!(digit, '1'..='9')) || number == u64::MAX {
         return Err("has a `seq` that is not as we write it");
     }
-    let (time, rest) = rest.split_once("\",\"prev\":\"").ok_or("has no `prev`")?;
+    let rest = rest.strip_prefix("\"time\":\"").ok_or("has no `time`")?;
+    let (time, rest) = rest.split_once('"').ok_or("is cut short")?;
     let millis = millis_of(time).ok_or("has a `time` that is not as we write it")?;
-    let (prev, rest) = rest
-        .split_once("\",\"durable\":\"")
+    let rest = rest.strip_prefix(",\"prev\":\"").ok_or("has no `prev`")?;
+    let (prev, rest) = rest.split_once('"').ok_or("is cut short")?;
+    let rest = rest
+        .strip_prefix(",\"durable\":\"")
         .ok_or("has no `durable`")?;
     let prev = Hash::parse(prev).ok_or("has a `prev` that is no hash")?;
     let (durable, rest) = rest.split_once("\",").ok_or("has no members")?;
@@ -230,6 +249,18 @@ pub fn parse(line: &[u8]) -> Result<Head<'_>, &'static str> {
         durable,
         members,
     })
+}
+
+/// The version of a line, and what follows its comma.
+fn version(line: &str) -> Result<(&str, &str), &'static str> {
+    let rest = line.strip_prefix("{\"v\":").ok_or("has no `v`")?;
+    rest.split_once(',').ok_or("is cut short")
+}
+
+/// The version of a line that is [`LATER`], if it is another number.
+pub fn later(line: &str) -> Option<u64> {
+    let number = version(line).ok()?.0.parse().ok();
+    number.filter(|number| *number != VERSION)
 }
 
 impl Head<'_> {

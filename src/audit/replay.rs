@@ -5,16 +5,22 @@ use std::sync::Arc;
 use cedar_policy_core::ast::Eid;
 use cedar_policy_core::ast::EntityType;
 use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::Value;
+use serde::Deserialize as _;
 use serde_json::Value as Json;
 use thiserror::Error;
 
+use super::line::millis_of;
 use crate::engine::Decision;
 use crate::engine::Query;
 use crate::engine::Snapshot;
+use crate::engine::access::ContextKeys;
 use crate::engine::json::JsonError;
 use crate::engine::json::JsonLimits;
 use crate::engine::json::context_from_json;
 use crate::engine::json::entities_from_json;
+use crate::engine::query::Context;
+use crate::engine::value::datetime_from_millis;
 
 /// What is recorded was taken once: no further limits.
 const LIMITS: JsonLimits = JsonLimits {
@@ -32,6 +38,9 @@ pub enum ReplayError {
     /// Something was taken out of it, or left out.
     #[error("the record is not whole: {0}")]
     Redacted(&'static str),
+    /// These policies read what those of then could not, so that it was left out.
+    #[error("the record is not whole: these policies read context that was not recorded")]
+    Unrecorded,
     /// Its values do not read as they would have been written.
     #[error(transparent)]
     Json(#[from] JsonError),
@@ -54,7 +63,18 @@ pub fn question(snapshot: &Snapshot, record: &Json) -> Result<Query, ReplayError
     let principal = uid(record, "principal")?;
     let action = uid(record, "action")?;
     let resource = uid(record, "resource")?;
-    let context = context_from_json(snapshot, &action, record["context"].clone(), &LIMITS)?;
+    let left_out = match &record["context_left_out"] {
+        Json::Null => Vec::new(),
+        names => Vec::<String>::deserialize(names).map_err(|_| ReplayError::Unrecorded)?,
+    };
+    if is_unrecorded(snapshot, &action, &left_out) {
+        return Err(ReplayError::Unrecorded);
+    }
+    let mut context = context_from_json(snapshot, &action, record["context"].clone(), &LIMITS)?;
+    if is_now_missing(snapshot, &action, &context) {
+        let now = asked_at(record).ok_or(ReplayError::Unrecorded)?;
+        context.insert("now".into(), now);
+    }
     let overlay = match &record["entities"] {
         Json::Null => Vec::new(),
         carried => entities_from_json(snapshot, carried.clone(), &LIMITS)?,
@@ -68,6 +88,32 @@ pub fn question(snapshot: &Snapshot, record: &Json) -> Result<Query, ReplayError
         context: Arc::new(context),
         overlay: overlay.into(),
     })
+}
+
+/// Whether policies read something of the context that is only named in a record.
+pub fn is_unrecorded(snapshot: &Snapshot, action: &EntityUID, left_out: &[String]) -> bool {
+    !left_out.is_empty()
+        && match snapshot.context_keys(action) {
+            ContextKeys::All => true,
+            ContextKeys::Only(keys) => left_out.iter().any(|name| keys.contains(name.as_str())),
+        }
+}
+
+/// Whether policies read a time that no caller gives: a server fills it in. It is not
+/// in a record when the schema of then did not declare it.
+pub fn is_now_missing(snapshot: &Snapshot, action: &EntityUID, context: &Context) -> bool {
+    let is_read = || match snapshot.context_keys(action) {
+        ContextKeys::All => true,
+        ContextKeys::Only(keys) => keys.contains("now"),
+    };
+    let declared = || snapshot.schema()?.action(action);
+    !context.contains_key("now") && is_read() && declared().is_some_and(|action| action.takes_now)
+}
+
+/// When the question was asked.
+fn asked_at(record: &Json) -> Option<Value> {
+    let millis = millis_of(record["time"].as_str()?)?;
+    datetime_from_millis(millis).ok()
 }
 
 /// Whether a decision is what was recorded: allow or deny, why, by which

@@ -35,8 +35,9 @@ use crate::analysis::world::World;
 /// Every decision that the audit logs tell of is made again by the policies of a
 /// directory or revision, on the entities of that repository, and on those that the
 /// request carried. What comes out otherwise is listed by the policy that turned it.
-/// A record that cannot be decided again is counted by why; a line that cannot be
-/// read is named.
+/// A record that cannot be decided again is counted by why, such as one of a question
+/// whose context the policies of then could not read, and so did not record; a line
+/// that cannot be read, or is out of order, is named.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -51,10 +52,10 @@ JSON: {\"policies\": {\"name\", \"commit\", \"policy_revision\", \"directory_rev
 \"decisions\", \"replayed\", \"same\", \"changed\": {\"cause\", \"policies\", \"errors\"}, \"gained\", \"lost\",
 \"groups\": [{\"direction\", \"principal_type\", \"policies\", \"why\", \"count\", \"examples\": [{\"file\",
 \"line\", \"record\", \"time\", \"principal\", \"action\", \"resource\", \"before\", \"after\"}]}], \"flips_left_out\",
-\"left_out\": {..}, \"gaps\", \"faults\": [{\"file\", \"line\", \"message\"}], \"faults_left_out\", \"notes\"}
+\"left_out\": {..}, \"gaps\", \"faults\": [{\"file\", \"line\", \"kind\", \"message\"}], \"faults_left_out\", \"notes\"}
 
-Exit codes: 0 done, also when decisions differ, 1 failed, something could not be read or nothing was
-decided, 2 usage or configuration, 4 invalid policies, 6 `--fail-on` found what it looks for")]
+Exit codes: 0 done, also when decisions differ, 1 failed, something is missing or could not be read, or
+nothing was decided, 2 usage or configuration, 4 invalid policies, 6 `--fail-on` found what it looks for")]
 pub struct ReplayArgs {
     /// Directories of audit logs, or segments of them (`*.ndjson`, `*.ndjson.zst`)
     #[arg(value_name = "AUDIT", required = true)]
@@ -146,6 +147,12 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
         .is_some_and(|fail_on| fail_on.is_found(tally.flips.gained, tally.flips.lost));
     if found {
         return Ok(ExitCode::Found);
+    }
+    if args.fail_on.is_some() && !tally.left_out.is_empty() {
+        output::stderr(
+            "warning: `--fail-on` found nothing, but not everything was decided: see what was not \
+             decided again\n",
+        );
     }
     if tally.replayed() == 0 && !tally.is_faulty() {
         let message = "no decision was decided again";

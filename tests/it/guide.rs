@@ -77,6 +77,11 @@ impl Follower {
     }
 }
 
+/// Whether it is when something happened, as `2026-11-22T18:03:11.534Z`.
+fn is_moment(word: &str) -> bool {
+    word.len() == 24 && chrono::DateTime::parse_from_rfc3339(word).is_ok()
+}
+
 /// A line without what differs from run to run: times, digests.
 fn masked(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -86,7 +91,11 @@ fn masked(line: &str) -> String {
             .get(at + 1)
             .map(|next| next.trim_end_matches([',', ';', '.']));
         let is_time = word.parse::<f64>().is_ok() && matches!(unit, Some("s" | "ms" | "us"));
-        if is_digest || is_time { "?" } else { word }
+        if is_digest || is_time || is_moment(word) {
+            "?"
+        } else {
+            word
+        }
     });
     masked.collect::<Vec<_>>().join(" ")
 }
@@ -164,6 +173,11 @@ fn what_is_shown_is_compared() {
         &["in 3.1 s, at 4567abcd"]
     ));
     assert!(!is_as_shown(&shown(&["a", "...", "d"]), &["a", "b"]));
+    let moments = ["2026-11-22T18:03:11.534Z", "2027-01-31T00:00:00.001Z"];
+    assert!(is_as_shown(
+        &shown(&[&format!("at {}", moments[0])]),
+        &[&format!("at {}", moments[1])]
+    ));
     assert!(!is_as_shown(&shown(&["2 cases"]), &["3 cases"]));
     assert!(!is_as_shown(&shown(&["a"]), &["a", "b"]));
 }

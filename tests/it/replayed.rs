@@ -30,6 +30,8 @@ use deodar::source;
 use super::cases;
 use super::support::reference;
 
+mod context;
+
 const BEGUN: i64 = 1_774_000_000_000;
 
 /// The reference policies, or others made of them.
@@ -116,6 +118,12 @@ fn mutated(line: &str, numbers: &mut Numbers) -> String {
         ",\"redacted\":true",
         ",\"shortened\":true",
         ",\"entities_count\":1",
+        ",\"context_left_out\":[\"session\"]",
+        ",\"context_left_out\":[\"now\",\"x\"]",
+        ",\"context_left_out\":[3]",
+        ",\"context_left_out\":[]",
+        ",\"time\":\"2030-01-31T12:00:00.000Z\"",
+        ",\"caller\":\"\\ud800\"",
         ",\"decision\":\"deny\"",
         ",\"decision\":\"allow\"",
         ",\"cause\":null",

@@ -70,6 +70,8 @@ pub enum LeftOut {
     Shortened,
     /// The entities that the request carried were only digested.
     Digested,
+    /// The policies read context that was not recorded: those of then could not.
+    Unrecorded,
     /// Its principal, action or resource is missing.
     Incomplete,
     /// Its context or carried entities do not read as the schema declares them.
@@ -83,6 +85,7 @@ impl LeftOut {
             Self::Redacted => "a rule of redaction took something out",
             Self::Shortened => "too long for a line, so recorded without context",
             Self::Digested => "carried entities were only digested",
+            Self::Unrecorded => "these policies read context that was not recorded",
             Self::Incomplete => "no principal, action or resource",
             Self::Misfit => "context or carried entities do not fit the schema",
         }
@@ -148,7 +151,6 @@ pub struct Judge<'a> {
     tried: u32,
     known: u32,
     uids: Memo<Arc<EntityUID>>,
-    scratch: String,
 }
 
 impl<'a> Judge<'a> {
@@ -167,7 +169,6 @@ impl<'a> Judge<'a> {
             tried: 0,
             known: 0,
             uids: Memo::new(PARTS_BYTES),
-            scratch: String::new(),
         }
     }
 
@@ -186,22 +187,24 @@ impl<'a> Judge<'a> {
 
     /// Decides the record of this line again.
     pub fn judge(&mut self, line: &str) -> Outcome {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let parts = record::parts(line, &mut scratch);
-        self.scratch = scratch;
-        let Some(parts) = parts else {
+        if serde_json::from_str::<IgnoredAny>(line).is_err() {
+            return Outcome::NotJson;
+        }
+        let Some(lasting) = record::lasting(line) else {
             return self.slowly(line);
         };
         if !self.remembers() {
-            return self.anew(line, parts.lasting);
+            return self.anew(line, lasting).0;
         }
-        if let Some(outcome) = self.questions.get(parts.lasting) {
+        if let Some(outcome) = self.questions.get(lasting) {
             self.known += 1;
             return outcome.clone();
         }
-        let outcome = self.anew(line, parts.lasting);
-        let bytes = outcome.bytes();
-        self.questions.put(parts.lasting, outcome.clone(), bytes);
+        let (outcome, is_lasting) = self.anew(line, lasting);
+        if is_lasting {
+            let bytes = outcome.bytes();
+            self.questions.put(lasting, outcome.clone(), bytes);
+        }
         outcome
     }
 
@@ -217,14 +220,16 @@ impl<'a> Judge<'a> {
         self.questions.bytes_max > 0
     }
 
-    fn anew(&mut self, line: &str, lasting: &str) -> Outcome {
-        let outcome = self.quickly(line, lasting);
-        outcome.unwrap_or_else(|| self.slowly(line))
+    /// With whether it is so whenever the lasting members are these.
+    fn anew(&mut self, line: &str, lasting: &str) -> (Outcome, bool) {
+        match self.quickly(lasting) {
+            Some(outcome) => (outcome, true),
+            None => self.plainly(line),
+        }
     }
 
     /// By the few members that count; `None` when it has to be read as JSON.
-    fn quickly(&mut self, line: &str, lasting: &str) -> Option<Outcome> {
-        serde_json::from_str::<IgnoredAny>(line).ok()?;
+    fn quickly(&mut self, lasting: &str) -> Option<Outcome> {
         let record = Lasting::read(lasting)?;
         let mut uid = |text: &str| self.uids.get_or_make(text, || uid(text));
         let parties = [
@@ -232,17 +237,21 @@ impl<'a> Judge<'a> {
             uid(record.action)?,
             uid(record.resource)?,
         ];
-        let query = self.candidate.query(&record, &parties)?;
-        let decision = decide(
-            self.candidate.world.snapshot,
-            self.candidate.world.view,
-            &query,
-        )
-        .ok()?;
+        let left_out: Vec<String> = if record.context_left_out.is_empty() {
+            Vec::new()
+        } else {
+            serde_json::from_str(record.context_left_out).ok()?
+        };
+        let asked = self.candidate.asked(&record, &parties, &left_out)?;
+        let (query, decision) = match asked {
+            Ok(asked) => asked,
+            Err(left) => return Some(Outcome::Left(left)),
+        };
         if let Some(baseline) = &mut self.baseline {
-            let query = baseline.query(&record, &parties)?;
-            let before = decide(baseline.world.snapshot, baseline.world.view, &query).ok()?;
-            return Some(compared(&query, &before, &decision));
+            return Some(match baseline.asked(&record, &parties, &left_out)? {
+                Ok((query, before)) => compared(&query, &before, &decision),
+                Err(left) => Outcome::Left(left),
+            });
         }
         if is_as_recorded(&record, &decision) {
             return Some(Outcome::Same);
@@ -263,25 +272,36 @@ impl<'a> Judge<'a> {
 
     /// As JSON like any other: this is what the other way has to agree with.
     pub fn slowly(&self, line: &str) -> Outcome {
+        self.plainly(line).0
+    }
+
+    /// With whether it is so whenever the lasting members are these: not where the
+    /// time of the record was taken for `context.now`.
+    fn plainly(&self, line: &str) -> (Outcome, bool) {
         let Ok(record) = serde_json::from_str::<Json>(line) else {
-            return Outcome::NotJson;
+            return (Outcome::NotJson, false);
         };
-        let asked = |side: &Side<'_>| {
+        let has_now = record.pointer("/context/now").is_some();
+        let mut is_lasting = true;
+        let mut asked = |side: &Side<'_>| {
             let World { snapshot, view } = side.world;
-            let query =
-                replay::question(snapshot, &record).map_err(|error| left(&record, &error))?;
+            let query = replay::question(snapshot, &record).map_err(|error| {
+                is_lasting &= !matches!(error, ReplayError::Unrecorded);
+                left(&record, &error)
+            })?;
+            is_lasting &= has_now || !query.context.contains_key("now");
             let decision = decide(snapshot, view, &query).map_err(|_| LeftOut::Misfit)?;
             Ok((query, decision))
         };
-        let (query, decision) = match asked(&self.candidate) {
-            Ok(asked) => asked,
-            Err(left) => return Outcome::Left(left),
+        let outcome = match (asked(&self.candidate), self.baseline.as_ref()) {
+            (Err(left), _) => Outcome::Left(left),
+            (Ok((query, decision)), None) => outcome(&query, &record, &decision),
+            (Ok((_, decision)), Some(baseline)) => match asked(baseline) {
+                Ok((query, before)) => compared(&query, &before, &decision),
+                Err(left) => Outcome::Left(left),
+            },
         };
-        match self.baseline.as_ref().map(asked) {
-            None => outcome(&query, &record, &decision),
-            Some(Ok((query, before))) => compared(&query, &before, &decision),
-            Some(Err(left)) => Outcome::Left(left),
-        }
+        (outcome, is_lasting)
     }
 }
 
@@ -290,6 +310,7 @@ fn left(record: &Json, error: &ReplayError) -> LeftOut {
     match error {
         ReplayError::NoDecision(_) => LeftOut::Incomplete,
         ReplayError::Json(_) => LeftOut::Misfit,
+        ReplayError::Unrecorded => LeftOut::Unrecorded,
         ReplayError::Redacted(_) if record["redacted"] == true => LeftOut::Redacted,
         ReplayError::Redacted(_) if record["shortened"] == true => LeftOut::Shortened,
         ReplayError::Redacted(_) => LeftOut::Digested,
@@ -402,6 +423,22 @@ impl<'a> Side<'a> {
         }
     }
 
+    fn asked(
+        &mut self,
+        record: &Lasting<'_>,
+        parties: &[Arc<EntityUID>; 3],
+        left_out: &[String],
+    ) -> Option<Result<(Query, Decision), LeftOut>> {
+        let World { snapshot, view } = self.world;
+        let [_, action, _] = parties;
+        if replay::is_unrecorded(snapshot, action, left_out) {
+            return Some(Err(LeftOut::Unrecorded));
+        }
+        let query = self.query(record, parties)?;
+        let decision = decide(snapshot, view, &query).ok()?;
+        Some(Ok((query, decision)))
+    }
+
     fn query(&mut self, record: &Lasting<'_>, parties: &[Arc<EntityUID>; 3]) -> Option<Query> {
         let [principal, action, resource] = parties;
         let snapshot = self.world.snapshot;
@@ -427,6 +464,10 @@ impl<'a> Side<'a> {
             if context.insert(name.into(), value).is_some() {
                 return None;
             }
+        }
+        // Which takes the time of the record.
+        if replay::is_now_missing(snapshot, action, &context) {
+            return None;
         }
         Some(Query {
             principal: Arc::clone(principal),

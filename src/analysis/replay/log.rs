@@ -6,6 +6,8 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -14,6 +16,10 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use memchr::memchr;
+use memchr::memchr_iter;
+use memchr::memrchr;
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::audit::line::LINE_BYTES_MAX;
@@ -86,44 +92,52 @@ pub struct LogFault {
     pub file: usize,
     /// The line in it, from 1.
     pub line: u64,
+    /// Whether what is there was decided.
+    pub kind: FaultKind,
     /// What is wrong there.
     pub what: String,
 }
 
+/// What becomes of what is not as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// It cannot be read, and was left out.
+    Unreadable,
+    /// Records are missing before it, or it is there twice. It was decided.
+    OutOfOrder,
+}
+
 impl Log {
-    /// The files that paths name: directories of logs, and segments. A file that is
-    /// named twice is taken once.
+    /// The files that paths name: directories of logs, and segments. The segments of
+    /// one directory are one log, however they are named; each is taken once.
     ///
     /// # Errors
     /// The first path that is neither.
     pub fn find(paths: &[PathBuf]) -> Result<Self, LogError> {
-        let mut segments = Vec::new();
-        let mut seen = BTreeSet::new();
-        for (log, path) in paths.iter().enumerate() {
+        let mut found = Found::default();
+        for path in paths {
             let at = |error| LogError::Io {
                 path: path.clone(),
                 error,
             };
             let metadata = fs::metadata(path).map_err(at)?;
-            let found = if metadata.is_dir() {
-                of_directory(path).map_err(at)?
+            if metadata.is_dir() {
+                let segments = of_directory(path).map_err(at)?;
+                if segments.is_empty() {
+                    return Err(LogError::Absent(path.clone()));
+                }
+                for segment in segments {
+                    found.add(segment);
+                }
             } else if metadata.is_file() {
-                vec![path.clone()]
+                found.add(path.clone());
             } else {
                 // A pipe would be waited for without end.
                 return Err(at(io::Error::other("it is neither a file nor a directory")));
-            };
-            if found.is_empty() {
-                return Err(LogError::Absent(path.clone()));
             }
-            // What is named twice counts once.
-            let new = found.into_iter().filter(|path| {
-                let one = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-                seen.insert(one)
-            });
-            segments.extend(new.map(|path| Segment { path, log }));
         }
-        Ok(Self { segments })
+        Ok(found.log())
     }
 
     /// The files, as they are told to people.
@@ -170,29 +184,83 @@ impl Log {
     }
 }
 
+/// Files as they are found, those of each log in order.
+#[derive(Default)]
+struct Found {
+    /// The number of the log of each directory, and of each file that is no segment.
+    logs: BTreeMap<PathBuf, usize>,
+    /// By log and number of the first record, whether it is packed.
+    segments: BTreeMap<(usize, String), (bool, PathBuf)>,
+    /// Files, by what they are without symbolic links.
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Found {
+    fn add(&mut self, path: PathBuf) {
+        let one = canonical(&path);
+        if !self.seen.insert(one.clone()) {
+            return;
+        }
+        let name = path.file_name().and_then(OsStr::to_str);
+        let (log, digits, is_packed) = match name.and_then(segment) {
+            Some((digits, is_packed)) => (directory(&path), digits.to_owned(), is_packed),
+            None => (one, String::new(), false),
+        };
+        let next = self.logs.len();
+        let log = *self.logs.entry(log).or_insert(next);
+        match self.segments.entry((log, digits)) {
+            // With both there, the packed one may not be whole yet.
+            Entry::Occupied(mut other) if other.get().0 && !is_packed => {
+                other.insert((is_packed, path));
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => {
+                place.insert((is_packed, path));
+            }
+        }
+    }
+
+    fn log(self) -> Log {
+        let segments = self.segments.into_iter();
+        let segments = segments.map(|((log, _), (_, path))| Segment { path, log });
+        Log {
+            segments: segments.collect(),
+        }
+    }
+}
+
+/// A path without symbolic links; as it is where there is nothing any more.
+fn canonical(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The directory that a file is in.
+fn directory(file: &Path) -> PathBuf {
+    let parent = file.parent().filter(|parent| *parent != Path::new(""));
+    canonical(parent.unwrap_or_else(|| Path::new(".")))
+}
+
+/// The digits in the name of a segment, and whether it is packed.
+fn segment(name: &str) -> Option<(&str, bool)> {
+    let packed = name.strip_suffix(PACKED).map(|digits| (digits, true));
+    let (digits, is_packed) =
+        packed.or_else(|| name.strip_suffix(PLAIN).map(|digits| (digits, false)))?;
+    let is_segment = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_segment.then_some((digits, is_packed))
+}
+
 fn of_directory(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found: BTreeMap<String, bool> = BTreeMap::new();
+    let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
         // What is not text is not ours.
         let Ok(name) = entry?.file_name().into_string() else {
             continue;
         };
-        let (digits, is_packed) = match (name.strip_suffix(PLAIN), name.strip_suffix(PACKED)) {
-            (Some(digits), _) => (digits, false),
-            (_, Some(digits)) => (digits, true),
-            _ => continue,
-        };
-        if digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            // With both there, the packed one may not be whole yet.
-            let packed = found.entry(digits.to_owned()).or_insert(true);
-            *packed &= is_packed;
+        if segment(&name).is_some() {
+            found.push(directory.join(name));
         }
     }
-    let names = found.into_iter().map(|(digits, is_packed)| {
-        let suffix = if is_packed { PACKED } else { PLAIN };
-        directory.join(format!("{digits}{suffix}"))
-    });
-    Ok(names.collect())
+    Ok(found)
 }
 
 /// Opens a file; `bytes` counts what is read of it from the disk.
@@ -248,6 +316,7 @@ impl Lines {
         LogFault {
             file: self.file,
             line: self.line,
+            kind: FaultKind::Unreadable,
             what: what.into(),
         }
     }
@@ -264,12 +333,13 @@ impl Lines {
         let mut is_skipping = false;
         loop {
             let mut text = std::mem::take(&mut kept);
+            text.reserve_exact(CHUNK_BYTES);
             let got = (&mut source)
                 .take(CHUNK_BYTES as u64)
                 .read_to_end(&mut text);
             let is_end = *got.as_ref().unwrap_or(&0) == 0;
             if is_skipping {
-                match text.iter().position(|byte| *byte == b'\n') {
+                match memchr(b'\n', &text) {
                     Some(end) => {
                         text.drain(..=end);
                         self.line += 1;
@@ -278,10 +348,7 @@ impl Lines {
                     None => text.clear(),
                 }
             }
-            let whole = text
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(0, |at| at + 1);
+            let whole = memrchr(b'\n', &text).map_or(0, |at| at + 1);
             kept = text.split_off(whole);
             if !text.is_empty() {
                 let chunk = Chunk {
@@ -311,8 +378,7 @@ impl Lines {
 }
 
 fn count(text: &[u8]) -> u64 {
-    let lines = text.iter().filter(|byte| **byte == b'\n');
-    lines.count() as u64
+    memchr_iter(b'\n', text).count() as u64
 }
 
 #[cfg(test)]

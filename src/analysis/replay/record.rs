@@ -5,57 +5,47 @@
 //! same answer. Who recognises that has the rest without work. A line that is
 //! written in any other way is read as JSON like any other.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
-/// Where the lasting members begin.
-const LASTING: &str = ",\"principal\":";
+use memchr::memchr2;
 
 /// Values nested deeper are left to who reads them as JSON.
 const DEPTH_MAX: usize = 32;
 
-/// A line in its two parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parts<'a> {
-    /// `{"v":1,...`, without what closes it.
-    pub passing: &'a str,
-    /// `,"principal":...}`
-    pub lasting: &'a str,
-}
+/// What may be before the lasting members, and nothing else: a member that has to do
+/// with the question would count there, too.
+const PASSING: [&str; 14] = [
+    "v",
+    "seq",
+    "time",
+    "prev",
+    "durable",
+    "kind",
+    "id",
+    "caller",
+    "cached",
+    "latency_us",
+    "revisions",
+    "engine",
+    "request",
+    "trace",
+];
 
-/// What the passing part may have, and nothing else: a member that has to do with
-/// the question would count there, too.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "they are only allowed")]
-struct Passing {
-    v: Option<IgnoredAny>,
-    seq: Option<IgnoredAny>,
-    time: Option<IgnoredAny>,
-    prev: Option<IgnoredAny>,
-    durable: Option<IgnoredAny>,
-    kind: Option<IgnoredAny>,
-    id: Option<IgnoredAny>,
-    caller: Option<IgnoredAny>,
-    cached: Option<IgnoredAny>,
-    latency_us: Option<IgnoredAny>,
-    request: Option<IgnoredAny>,
-    trace: Option<IgnoredAny>,
-    revisions: Option<IgnoredAny>,
-    engine: Option<IgnoredAny>,
-}
-
-/// Takes a line apart; `None` when it is not written as records are. The line is
-/// valid JSON if `{` and the lasting part without its comma are. `scratch` is room.
-pub fn parts<'a>(line: &'a str, scratch: &mut String) -> Option<Parts<'a>> {
-    // Within a text the quotes would be escaped.
-    let at = line.find(LASTING)?;
-    let (passing, lasting) = line.split_at_checked(at)?;
-    scratch.clear();
-    scratch.push_str(passing);
-    scratch.push('}');
-    serde_json::from_str::<Passing>(scratch).ok()?;
-    Some(Parts { passing, lasting })
+/// The lasting part of a line that is valid JSON, `,"principal":...}`; `None` when it
+/// is not written as records are.
+pub fn lasting(line: &str) -> Option<&str> {
+    let mut members = Members::new(line);
+    let mut seen = 0_u32;
+    loop {
+        let here = members.rest;
+        let (name, _) = members.next()??;
+        if name == "principal" {
+            return here.starts_with(',').then_some(here);
+        }
+        let place = PASSING.iter().position(|passing| *passing == name)?;
+        if seen & 1 << place != 0 {
+            return None;
+        }
+        seen |= 1 << place;
+    }
 }
 
 /// The lasting members, as they are written.
@@ -69,6 +59,8 @@ pub struct Lasting<'a> {
     pub resource: &'a str,
     /// An object.
     pub context: &'a str,
+    /// An array of names; empty when it is not there.
+    pub context_left_out: &'a str,
     /// An array; empty when it is not there.
     pub entities: &'a str,
     /// A text.
@@ -94,6 +86,7 @@ impl<'a> Lasting<'a> {
                 "action" => &mut found.action,
                 "resource" => &mut found.resource,
                 "context" => &mut found.context,
+                "context_left_out" => &mut found.context_left_out,
                 "entities" => &mut found.entities,
                 "decision" => &mut found.decision,
                 "cause" => &mut found.cause,
@@ -170,26 +163,23 @@ impl<'a> Iterator for Members<'a> {
 /// Bytes of the value that these begin with.
 fn length(bytes: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
-    let mut is_text = false;
-    let mut is_escaped = false;
-    for (at, byte) in bytes.iter().enumerate() {
-        if is_text {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => {
-                    is_text = false;
-                    if depth == 0 {
-                        return Some(at + 1);
-                    }
-                }
-                _ => {}
-            }
-            continue;
-        }
+    let mut at = 0;
+    loop {
+        let byte = *bytes.get(at)?;
         match byte {
-            b'"' => is_text = true,
-            b'{' | b'[' => depth += 1,
+            b'"' => {
+                at += text_length(bytes.get(at..)?)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+                continue;
+            }
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return None;
+                }
+            }
             b'}' | b']' | b',' if depth == 0 => return (at > 0).then_some(at),
             b'}' | b']' => {
                 depth -= 1;
@@ -200,11 +190,22 @@ fn length(bytes: &[u8]) -> Option<usize> {
             b' ' | b'\t' | b'\r' | b'\n' => return None,
             _ => {}
         }
-        if depth > DEPTH_MAX {
-            return None;
+        at += 1;
+    }
+}
+
+/// Bytes of the text that these begin with, its quotes with it; `None` when it has a
+/// code point by its number, of which not all are valid.
+fn text_length(bytes: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        match bytes.get(at..)? {
+            [b'"', ..] => return Some(at + 1),
+            [_, b'u', ..] => return None,
+            _ => at += 2,
         }
     }
-    None
 }
 
 #[cfg(test)]
@@ -214,7 +215,7 @@ mod tests {
 
     use super::Lasting;
     use super::Members;
-    use super::parts;
+    use super::lasting;
 
     fn json() -> impl Strategy<Value = Json> {
         let leaf = prop_oneof![
@@ -254,7 +255,7 @@ mod tests {
         #[test]
         fn any_text_is_taken(text in "[{}\\[\\]\":,\\\\a1 ]{0,40}") {
             prop_assert!(Members::new(&text).count() <= 41);
-            parts(&text, &mut String::new());
+            lasting(&text);
             Lasting::read(&text);
         }
     }
@@ -262,16 +263,36 @@ mod tests {
     #[test]
     fn a_line_is_taken_apart_where_the_question_begins() {
         let line = r#"{"v":1,"seq":2,"kind":"decision","caller":",\"principal\":","engine":"x","principal":{},"action":{}}"#;
-        let found = parts(line, &mut String::new()).unwrap();
-        assert_eq!(found.lasting, r#","principal":{},"action":{}}"#);
-        // A member that belongs to the question, one that is there twice, none.
+        assert_eq!(lasting(line), Some(r#","principal":{},"action":{}}"#));
+        // A member that belongs to the question, one that is there twice, none, and one
+        // that is within another.
         for bad in [
             r#"{"v":1,"redacted":true,"principal":{}}"#,
             r#"{"v":1,"v":2,"principal":{}}"#,
             r#"{"v":1,"revisions":{"a":1,"principal":{}}}"#,
             r#"{"v":1,"seq":2}"#,
+            r#"{"principal":{},"v":1}"#,
         ] {
-            assert_eq!(parts(bad, &mut String::new()), None, "{bad}");
+            assert_eq!(lasting(bad), None, "{bad}");
+        }
+        let nested = r#"{"v":1,"revisions":{"a":1,"principal":{}},"principal":3}"#;
+        assert_eq!(lasting(nested), Some(r#","principal":3}"#));
+    }
+
+    #[test]
+    fn a_text_ends_where_it_ends() {
+        for (text, length) in [
+            (r#""","#, Some(2)),
+            (r#""a","#, Some(3)),
+            (r#""\"","#, Some(4)),
+            (r#""\\","#, Some(4)),
+            (r#""\\\"a\\","#, Some(9)),
+            // Half a pair is no text.
+            (r#""\ud800","#, None),
+            (r#""a"#, None),
+            (r#""\"#, None),
+        ] {
+            assert_eq!(super::length(text.as_bytes()), length, "{text}");
         }
     }
 }

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use memchr::memchr_iter;
+
 use super::judge::Judge;
 use super::judge::LeftOut;
 use super::judge::Outcome;
 use super::log::Chunk;
+use super::log::FaultKind;
 use super::log::Log;
 use super::log::LogFault;
 use crate::analysis::flip::Answer;
@@ -61,6 +64,7 @@ impl Numbered {
         (self.seq != expected).then(|| LogFault {
             file: self.file,
             line: self.line,
+            kind: FaultKind::OutOfOrder,
             what: format!("record {} is where {expected} should be", self.seq),
         })
     }
@@ -127,10 +131,13 @@ impl Tally {
         let text = chunk.text.strip_suffix(b"\n").unwrap_or(&chunk.text);
         let mut count = 0;
         let mut ends: Option<(Numbered, Numbered)> = None;
-        for (number, text) in (chunk.line..).zip(text.split(|byte| *byte == b'\n')) {
+        let ends_at = memchr_iter(b'\n', text).chain([text.len()]);
+        let mut begin = 0;
+        for (number, end) in (chunk.line..).zip(ends_at) {
+            let text = text.get(begin..end).unwrap_or_default();
+            begin = end + 1;
             count += 1;
-            let read = line::parse(text).map_err(|what| format!("the line {what}"));
-            let judged = read.and_then(|head| {
+            let judged = head(text).and_then(|(head, text)| {
                 let this = Numbered {
                     file: chunk.file,
                     line: number,
@@ -150,6 +157,7 @@ impl Tally {
                 self.fault(LogFault {
                     file: chunk.file,
                     line: number,
+                    kind: FaultKind::Unreadable,
                     what,
                 });
             }
@@ -162,15 +170,13 @@ impl Tally {
         &mut self,
         Numbered { file, line, .. }: Numbered,
         head: &Head<'_>,
-        text: &[u8],
+        text: &str,
         judge: &mut Judge<'_>,
     ) -> Result<(), String> {
         self.records += 1;
         if head.kind() == "gap" {
             self.gaps += 1;
         }
-        // It was UTF-8 for who read its head.
-        let text = std::str::from_utf8(text).unwrap_or_default();
         if head.kind() != "decision" || !judge.is_meant(head, text) {
             return Ok(());
         }
@@ -241,5 +247,22 @@ impl Tally {
                 self.fault(hole);
             }
         }
+    }
+}
+
+/// The head of a line, and the line as text.
+fn head(line: &[u8]) -> Result<(Head<'_>, &str), String> {
+    let text = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned())?;
+    match line::parse_text(text) {
+        Ok(head) => Ok((head, text)),
+        Err(line::LATER) => Err(match line::later(text) {
+            Some(version) => format!(
+                "the line is of version {version} of the format, and this release reads version \
+                 {}: replay it with the release that wrote it",
+                line::VERSION
+            ),
+            None => "the line has a `v` that is no version".to_owned(),
+        }),
+        Err(what) => Err(format!("the line {what}")),
     }
 }

@@ -37,6 +37,7 @@ pub fn numbers(tally: &Tally, top: usize) -> Json {
         json!({
             "file": tally.files.get(fault.file),
             "line": fault.line,
+            "kind": fault.kind,
             "message": fault.what,
         })
     });

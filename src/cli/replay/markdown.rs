@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Told;
 use crate::analysis::flip::Direction;
+use crate::analysis::replay::log::FaultKind;
 use crate::analysis::replay::tally::Tally;
 use crate::cli::audit::source::moment;
 use crate::cli::diff::side::short;
@@ -54,12 +55,16 @@ pub fn tallied(tally: &Tally, top: usize) -> String {
     for fault in &tally.faults {
         let file = tally.files.get(fault.file).map_or("", String::as_str);
         let (line, what) = (fault.line, code(&fault.what));
-        writeln!(text, "* left out: {} line {line}: {what}", code(file)).ok();
+        let kind = match fault.kind {
+            FaultKind::Unreadable => "left out",
+            FaultKind::OutOfOrder => "out of order, and decided",
+        };
+        writeln!(text, "* {kind}: {} line {line}: {what}", code(file)).ok();
     }
     if tally.faults_more > 0 {
         writeln!(
             text,
-            "* and {} more lines that cannot be read",
+            "* and {} more lines that cannot be read or are out of order",
             tally.faults_more
         )
         .ok();

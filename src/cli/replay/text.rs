@@ -7,6 +7,7 @@ use anstyle::Style;
 use super::Told;
 use crate::analysis::flip::Direction;
 use crate::analysis::flip::join;
+use crate::analysis::replay::log::FaultKind;
 use crate::analysis::replay::tally::Tally;
 use crate::cli::audit::source::moment;
 use crate::cli::output::BAD;
@@ -143,20 +144,33 @@ fn faults(tally: &Tally) -> String {
     let mut text = String::new();
     for fault in &tally.faults {
         let file = tally.files.get(fault.file).map_or("", String::as_str);
+        let kind = match fault.kind {
+            FaultKind::Unreadable => paint(BAD, "unreadable:"),
+            FaultKind::OutOfOrder => paint(WARN, "out of order:"),
+        };
+        writeln!(text, "{kind} `{file}` line {}: {}", fault.line, fault.what).ok();
+    }
+    if tally.faults_more > 0 {
         writeln!(
             text,
-            "{} `{file}` line {}: {}",
-            paint(BAD, "unreadable:"),
-            fault.line,
-            fault.what
+            "(and {} more that cannot be read or are out of order)",
+            tally.faults_more
         )
         .ok();
     }
-    if tally.faults_more > 0 {
-        writeln!(text, "(and {} more that cannot be read)", tally.faults_more).ok();
-    }
-    if tally.is_faulty() {
-        text.push_str("what is named here was left out; everything else was decided\n");
+    for (kind, told) in [
+        (
+            FaultKind::Unreadable,
+            "what is unreadable was left out; everything else was decided\n",
+        ),
+        (
+            FaultKind::OutOfOrder,
+            "where it is out of order, records are missing or twice; all that are there were decided\n",
+        ),
+    ] {
+        if tally.faults.iter().any(|fault| fault.kind == kind) {
+            text.push_str(told);
+        }
     }
     text
 }

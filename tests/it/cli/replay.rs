@@ -314,11 +314,12 @@ fn what_cannot_be_read_is_named_and_left_out() {
       not decided again  1  (a rule of redaction took something out)
       not decided again  1  (carried entities were only digested)
       gaps in the log    1  (each tells of decisions that were never recorded)
-    unreadable: `audit/00000000000000000001.ndjson` line 3: the line is of a version that this release does not know
+    unreadable: `audit/00000000000000000001.ndjson` line 3: the line is of version 2 of the format, and this release reads version 1: replay it with the release that wrote it
     unreadable: `audit/00000000000000000001.ndjson` line 5: the line is not JSON
-    unreadable: `audit/00000000000000000001.ndjson` line 7: record 8 is where 7 should be
+    out of order: `audit/00000000000000000001.ndjson` line 7: record 8 is where 7 should be
     unreadable: `audit/00000000000000000001.ndjson` line 10: the file ends within this line
-    what is named here was left out; everything else was decided
+    what is unreadable was left out; everything else was decided
+    where it is out of order, records are missing or twice; all that are there were decided
     "#);
     // Packed, and the packed file torn.
     let packed = zstd::encode_all(text.as_bytes(), 3).unwrap();
