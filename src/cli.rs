@@ -52,9 +52,9 @@ pub fn run() -> ExitCode {
     let command = verbs::command().color(Color::asked_for(&arguments).for_clap());
     let parsed = command
         .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, format::is_json(&matches))));
+    let (cli, is_json) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // A closed pipe is all that can go wrong, and nobody is left to tell.
             error.print().ok();
@@ -85,6 +85,9 @@ pub fn run() -> ExitCode {
         Verb::Completions(args) => completions::run(&args),
     };
     done.unwrap_or_else(|failure| {
+        if is_json {
+            output::stdout(&failure.json());
+        }
         output::stderr(&failure.to_string());
         failure.code()
     })

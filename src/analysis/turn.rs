@@ -67,8 +67,6 @@ pub struct Change {
 pub struct Turn {
     /// All together, in no order.
     pub changes: Vec<Change>,
-    /// With the changes made.
-    pub world: World,
 }
 
 /// What the search found.
@@ -103,9 +101,7 @@ struct State {
 /// principal.
 pub fn turn(snapshot: &Snapshot, view: &View, query: &Query) -> Found {
     let mut search = Search::default();
-    let Some(world) = World::new(snapshot, view, query) else {
-        return search.found;
-    };
+    let world = World::new(snapshot, view, query);
     let Ok(decision) = decide(snapshot, &world.view, &world.query) else {
         return search.found;
     };
@@ -127,14 +123,16 @@ pub fn turn(snapshot: &Snapshot, view: &View, query: &Query) -> Found {
         if decide(snapshot, view, query).is_ok_and(|decision| decision.is_allow() == wanted) {
             search.found.turn = Some(Turn {
                 changes: changes(snapshot, &world, &state),
-                world: state.world,
             });
             break;
         }
-        if state.steps < STEPS_MAX {
-            for step in proposals(snapshot, &state.world, wanted) {
-                search.step(snapshot, &state, step);
-            }
+        let steps = proposals(snapshot, &state.world, wanted);
+        if state.steps == STEPS_MAX {
+            search.found.is_cut |= !steps.is_empty();
+            continue;
+        }
+        for step in steps {
+            search.step(snapshot, &state, step);
         }
     }
     search.found
@@ -157,6 +155,7 @@ impl Search {
         let mut changed = from.changed.clone();
         add(&mut changed, step.spot);
         if changed.len() > CHANGES_MAX {
+            self.found.is_cut = true;
             return;
         }
         let name = name(snapshot, &world, &changed);

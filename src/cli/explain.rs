@@ -115,11 +115,12 @@ enum Format {
 pub fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let config = args.file.resolve()?.config;
     let repository = Repository::open(args.policies.as_deref(), &args.file)?;
-    let (query, view) = args.asked(&repository, &config)?;
+    let record = args.recorded()?;
+    let (query, view) = args.asked(&repository, &config, record.as_ref())?;
     let snapshot = &repository.snapshot;
     let found = turn(snapshot, &view, &query);
     let report = Report::new(snapshot, &view, &query, &found)?;
-    if let Some(record) = args.recorded()? {
+    if let Some(record) = record {
         let decision = decide(snapshot, &view, &query)?;
         if let Some(what) = replay::differs(&record, &decision) {
             let warning = paint(WARN, "warning:");
@@ -144,9 +145,10 @@ impl ExplainArgs {
         &self,
         repository: &'a Repository,
         config: &Config,
+        record: Option<&Json>,
     ) -> Result<(Query, Cow<'a, View>), Failure> {
-        if let Some(record) = self.recorded()? {
-            let query = replay::question(&repository.snapshot, &record).map_err(|error| {
+        if let Some(record) = record {
+            let query = replay::question(&repository.snapshot, record).map_err(|error| {
                 let hint = "explain another record, or ask with `--principal` and the others";
                 Failure::Failed(Message::new(error, hint))
             })?;

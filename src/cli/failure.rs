@@ -49,6 +49,17 @@ impl Message {
 }
 
 impl Failure {
+    /// For who reads JSON: `{"ok": false, "faults": [..]}` of a policy directory that is
+    /// invalid; empty for what is no answer.
+    pub fn json(&self) -> String {
+        match self {
+            Self::Invalid(faults) => {
+                output::json(&serde_json::json!({ "ok": false, "faults": faults }))
+            }
+            Self::Config(_) | Self::Usage(_) | Self::Failed(_) => String::new(),
+        }
+    }
+
     /// What the process exits with.
     pub fn code(&self) -> ExitCode {
         match self {

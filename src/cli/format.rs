@@ -3,6 +3,7 @@
 //! A verb with formats of its own has an enum of its own; these are for the many
 //! that have none. What a verb writes as JSON is in its help, and stays.
 
+use clap::ArgMatches;
 use clap::Args;
 use clap::ValueEnum;
 
@@ -31,6 +32,17 @@ impl FormatArg {
     pub fn is_json(&self) -> bool {
         self.json || self.format == Format::Json
     }
+}
+
+/// Whether the verb, whichever it is, was asked for JSON.
+pub fn is_json(matches: &ArgMatches) -> bool {
+    if let Some((_, verb)) = matches.subcommand() {
+        return is_json(verb);
+    }
+    let written = |name| matches.try_get_raw(name).ok().flatten();
+    let mut format = written("format").into_iter().flatten();
+    let is_old = matches.try_get_one::<bool>("json").ok().flatten();
+    format.any(|format| format == "json") || is_old == Some(&true)
 }
 
 /// How to write rows.

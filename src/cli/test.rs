@@ -37,7 +37,7 @@ use place::Place;
 use report::Report;
 use worth::WorthArgs;
 
-const FORMAT_HELP: &str = r#"How to write what came: `pretty` for people, `junit` as XML, `tap` as TAP version 14, `github` as commands that annotate a pull request, or `json`: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], and with the flags of these names "coverage": {"covered", "total", "percent", "minimum", "met", "cases", "cases_failed", "policies": [{"id", "file", "line", "template", "covered", "total", "matched", "satisfied", "unsatisfied", "errored", "links", "clauses": [{"text", "line", "constant", "true", "false", "errored"}], "missing": [{"line", "clause", "what"}]}]}, "mutation": {"total", "killed", "survived", "explained", "percent", "operators", "invalid", "equivalent", "decisions", "cases", "cases_failing", "survivors": [{"policy", "name", "file", "line", "operator", "before", "after", "text", "hint", "explained", "annotation"}], "stale_explanations": [{"policy", "file", "line", "name", "is_unknown"}]}}"#;
+const FORMAT_HELP: &str = r#"How to write what came: `pretty` for people, `junit` as XML, `tap` as TAP version 14, `github` as commands that annotate a pull request, or `json`: {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed", "failed", "broken", "skipped", "left_out", "files_left_out"}, "suites": [{"name", "file", "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped", "skipped", "failure": {"differences": [{"what", "expected", "came", "hint"}], "decision", "cause", "sentence", "policies", "errors", "near_misses", "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line", "column", "text", "message", "hint", "is_warning"}], and with the flags of these names "coverage": {"covered", "total", "percent", "minimum", "met", "cases", "cases_failed", "policies": [{"id", "file", "line", "template", "covered", "total", "matched", "satisfied", "unsatisfied", "errored", "links", "clauses": [{"text", "line", "constant", "true", "false", "errored"}], "missing": [{"line", "clause", "what"}]}]}, "mutation": {"total", "killed", "survived", "explained", "percent", "operators", "invalid", "equivalent", "left_out", "decisions", "cases", "cases_failing", "survivors": [{"policy", "name", "file", "line", "operator", "before", "after", "text", "hint", "explained", "annotation"}], "stale_explanations": [{"policy", "file", "line", "name", "is_unknown"}]}}"#;
 
 /// Run the tests of a policy directory
 ///
@@ -45,7 +45,8 @@ const FORMAT_HELP: &str = r#"How to write what came: `pretty` for people, `junit
 /// it, decides each case with the directory's policies, entities and links, and shows where the
 /// answer is not the expected one, and why.
 ///
-/// A test file that cannot be read does not keep the others from being run.
+/// A test file that cannot be read does not keep the others from being run, nor does a case that
+/// names what there is not.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -110,10 +111,12 @@ pub struct Tests {
     pub repository: Repository,
     /// The cases that are to be run.
     pub suites: Vec<Suite>,
-    /// What is wrong with test files.
+    /// What is wrong with test files, but for single cases.
     pub faults: Vec<Fault>,
     /// How many cases the filters left out.
     pub left_out: usize,
+    /// How many files no case could be made of.
+    pub files_left_out: usize,
 }
 
 /// Runs the tests, once or after every change.
@@ -142,17 +145,28 @@ fn once(args: &TestArgs) -> Result<ExitCode, Failure> {
     }
     let config = args.file.resolve()?.config;
     let place = Place::find(&args.paths, &config.policies.path)?;
-    let tests = Tests::read(args, &place, &config.policies.limits).inspect_err(|failure| {
-        if let (Failure::Invalid(faults), Format::Github) = (failure, args.format) {
-            output::stdout(&github::faults(faults, &place.repository));
-        }
-    })?;
+    let tests = match Tests::read(args, &place, &config.policies.limits) {
+        Err(Failure::Invalid(faults)) => return Ok(args.no_policies(&place, faults)),
+        tests => tests?,
+    };
     let seed = args.shuffle.map(|seed| seed.unwrap_or_else(any_seed));
     let order = seed.map_or(Order::Written, Order::Shuffled);
     let repository = &tests.repository;
     let ran = testing::run(&tests.suites, &repository.snapshot, &repository.view, order);
-    let report = Report::new(&tests, &ran, seed, started.elapsed());
+    let mut report = Report::new(&tests, &ran, seed, started.elapsed());
     let worth = args.worth.run(repository, &tests.suites)?;
+    let code = match report.exit_code() {
+        ExitCode::Yes => worth.exit_code(),
+        code => code,
+    };
+    report.ok = code == ExitCode::Yes;
+    let nothing = report.nothing_ran();
+    if let (Some(message), Format::Json | Format::Junit | Format::Github) = (&nothing, args.format)
+    {
+        report
+            .faults
+            .push(Fault::of_file("", &message.message).with_hint(&message.hint));
+    }
     output::stdout(&match args.format {
         Format::Pretty => pretty::text(&report, args.verbose) + &worth.text(args.verbose),
         Format::Json => worth.json(&report),
@@ -167,13 +181,27 @@ fn once(args: &TestArgs) -> Result<ExitCode, Failure> {
         Format::Junit | Format::Tap | Format::Github => output::stderr(&worth.text(args.verbose)),
     }
     output::stderr(&worth.shortfall());
-    if let Some(message) = report.nothing_ran() {
+    if let Some(message) = nothing {
         output::stderr(&Failure::Failed(message).to_string());
     }
-    Ok(match report.exit_code() {
-        ExitCode::Yes => worth.exit_code(),
-        code => code,
-    })
+    Ok(code)
+}
+
+impl TestArgs {
+    /// Writes that there are no policies to test, for who reads the format as well.
+    fn no_policies(&self, place: &Place, faults: Vec<Fault>) -> ExitCode {
+        let failure = Failure::Invalid(faults.clone());
+        let report = Report::of_faults(&place.repository, faults);
+        output::stdout(&match self.format {
+            Format::Pretty => String::new(),
+            Format::Json => output::json(&report),
+            Format::Junit => junit::text(&report),
+            Format::Tap => tap::text(&report),
+            Format::Github => github::faults(&report.faults, &place.repository),
+        });
+        output::stderr(&failure.to_string());
+        failure.code()
+    }
 }
 
 impl Tests {
@@ -189,8 +217,9 @@ impl Tests {
         Ok(Self {
             repository,
             suites,
-            faults: read.faults,
+            faults: read.file_faults,
             left_out,
+            files_left_out: read.files_left_out,
         })
     }
 }

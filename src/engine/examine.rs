@@ -190,15 +190,19 @@ fn node(expr: &Expr) -> Node<'_> {
 
 /// Cedar's parser makes `!(a == b)` of `a != b`, and so of `>` and `>=`: that is
 /// one clause, as its author sees it.
-fn is_one_operator(not: &Expr, arg: &Expr) -> bool {
-    let is_comparison = matches!(
-        arg.expr_kind(),
+pub(crate) fn is_one_operator(not: &Expr, arg: &Expr) -> bool {
+    is_comparison(arg) && not.source_loc().is_some() && not.source_loc() == arg.source_loc()
+}
+
+/// Whether an expression compares by one operator of Cedar's own.
+pub(crate) fn is_comparison(expr: &Expr) -> bool {
+    matches!(
+        expr.expr_kind(),
         ExprKind::BinaryApp {
             op: BinaryOp::Eq | BinaryOp::Less | BinaryOp::LessEq,
             ..
         }
-    );
-    is_comparison && not.source_loc().is_some() && not.source_loc() == arg.source_loc()
+    )
 }
 
 /// It makes `a is b && a in c` of `a is b in c`, too.

@@ -20,7 +20,7 @@ use super::view::View;
 
 /// At most so many near misses are explained.
 const NEAR_MISSES_MAX: usize = 20;
-/// At most so many values are shown for a condition.
+/// At most so many values are shown for the condition of a near miss.
 const VALUES_MAX: usize = 12;
 /// A shown value or condition is cut to so many characters.
 const SHOWN_MAX: usize = 240;
@@ -97,6 +97,7 @@ fn near_miss(policy: &Policy, evaluator: &Evaluator<'_>) -> Option<NearMiss> {
         }
     })?;
     let mut values = reads(clause, env, evaluator);
+    values.truncate(VALUES_MAX);
     values.extend(slots(env));
     Some(NearMiss {
         condition: written(clause),
@@ -120,7 +121,7 @@ pub(super) fn reads(expr: &Expr, env: &SlotEnv, evaluator: &Evaluator<'_>) -> Ve
                 Err(error) => format!("({})", cut(&error.to_string())),
             },
         };
-        if values.len() < VALUES_MAX && !values.contains(&read) {
+        if !values.contains(&read) {
             values.push(read);
         }
     }

@@ -191,7 +191,10 @@ fn template(cedar: &ast::Template, replaced: &PolicyInfo, text: &str) -> Templat
 
 fn relink(template: &Template, link: &Policy, snapshot: &Snapshot) -> Result<Policy, ReplaceError> {
     let id = &link.info.id;
-    let slots = link.cedar.env().clone().into_iter().collect();
+    // What stands in the place of the template may leave a slot out.
+    let wanted: Vec<_> = template.cedar.slots().map(|slot| slot.id).collect();
+    let slots = link.cedar.env().clone().into_iter();
+    let slots = slots.filter(|(slot, _)| wanted.contains(slot)).collect();
     let mut policy = template
         .link(id, slots)
         .map_err(|reason| ReplaceError::Slots(id.clone(), reason))?;

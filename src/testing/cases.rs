@@ -11,12 +11,14 @@ use super::node::Key;
 use super::node::Node;
 use super::node::Place;
 use super::node::Value;
+use super::page;
 use super::page::Members;
 use super::page::Page;
 use super::parameters;
 use super::setting::Base;
 use super::setting::SETTING_KEYS;
 use super::setting::Setting;
+use super::suite::Broken;
 use super::suite::Case;
 use crate::config::closest::closest;
 use crate::engine::Cause;
@@ -30,31 +32,88 @@ struct Row {
 }
 
 /// Reads the cases of a file.
-pub(super) fn read(page: &mut Page<'_>, node: Node, base: &Base) -> Vec<Case> {
+pub(super) fn read(page: &mut Page<'_>, node: Node, base: &Base) -> Vec<Result<Case, Broken>> {
     let mut cases = Vec::new();
     for mut node in page.list(node, "`cases`").unwrap_or_default() {
-        match node.remove("each") {
-            None => {
+        let place = node.place.clone();
+        if !has_rows(&node) {
+            cases.push(apart(page, &place, |page, name| {
+                page.no_key_twice(&node);
                 base.constants.fill(page, &mut node);
-                cases.extend(case(page, node, base, None));
+                case(page, node, base, None, name)
+            }));
+            continue;
+        }
+        let rows = apart(page, &place, |page, name| {
+            *name = named(&node);
+            page.no_key_twice(&node);
+            let each = node.remove("each")?;
+            rows(page, each)
+        });
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(broken) => {
+                cases.push(Err(broken));
+                continue;
             }
-            Some(each) => {
-                let place = each.place.clone();
-                let rows = page.list(each, "`each`").unwrap_or_default();
-                if rows.is_empty() {
-                    page.fault(&place, "`each` has no row", "add one, or leave `each` out");
-                }
-                let weight = node.weight();
-                for (at, row) in rows.into_iter().enumerate() {
-                    if !page.may_make(&row.place, weight) {
-                        break;
-                    }
-                    cases.extend(case_of_row(page, node.clone(), row, at + 1, base));
-                }
+        };
+        let weight = node.weight();
+        for (at, row) in rows.into_iter().enumerate() {
+            let place = row.place.clone();
+            if !page.may_make(&place, weight) {
+                break;
             }
+            cases.push(apart(page, &place, |page, name| {
+                *name = named(&node).map(|name| format!("{name} (row {})", at + 1));
+                case_of_row(page, node.clone(), row, at + 1, base, name)
+            }));
         }
     }
     cases
+}
+
+fn has_rows(node: &Node) -> bool {
+    match &node.value {
+        Value::Map(entries) => entries.iter().any(|(key, _)| key.name == "each"),
+        _ => false,
+    }
+}
+
+fn rows(page: &mut Page<'_>, each: Node) -> Option<Vec<Node>> {
+    let place = each.place.clone();
+    let rows = page.list(each, "`each`")?;
+    if rows.is_empty() {
+        page.fault(&place, "`each` has no row", "add one, or leave `each` out");
+    }
+    Some(rows)
+}
+
+/// Reads a case, or several that are written as one, so that a fault of it is none
+/// of the others. What reads it says its name as soon as that is known.
+pub(super) fn apart<T>(
+    page: &mut Page<'_>,
+    place: &Place,
+    read: impl FnOnce(&mut Page<'_>, &mut Option<String>) -> Option<T>,
+) -> Result<T, Broken> {
+    let mut name = None;
+    let found = page.apart(page::Part::Case, place, |page| read(page, &mut name));
+    found.map_err(|fault| {
+        let line = page.line(place);
+        Broken {
+            name: name.unwrap_or_else(|| format!("line {line}")),
+            line,
+            fault,
+        }
+    })
+}
+
+/// The name of a case as it is written.
+fn named(node: &Node) -> Option<String> {
+    let Value::Map(entries) = &node.value else {
+        return None;
+    };
+    let (_, name) = entries.iter().find(|(key, _)| key.name == "name")?;
+    parameters::shown(&name.value)
 }
 
 /// The case that a row makes of one with parameters.
@@ -64,6 +123,7 @@ fn case_of_row(
     row: Node,
     number: usize,
     base: &Base,
+    told: &mut Option<String>,
 ) -> Option<Case> {
     let keys = keys();
     let place = row.place.clone();
@@ -91,7 +151,7 @@ fn case_of_row(
         let message = format!("the parameter `{}` is used nowhere in the case", key.name);
         page.fault(&key.place, message, hint);
     }
-    case(page, node, base, Some(&Row { suffix, place }))
+    case(page, node, base, Some(&Row { suffix, place }), told)
 }
 
 /// What tells the cases of several rows apart, unless their name says it.
@@ -123,12 +183,26 @@ fn keys() -> Vec<&'static str> {
     [OWN_KEYS, SETTING_KEYS, EXPECT_KEYS].concat()
 }
 
-fn case(page: &mut Page<'_>, node: Node, base: &Base, row: Option<&Row>) -> Option<Case> {
+fn case(
+    page: &mut Page<'_>,
+    node: Node,
+    base: &Base,
+    row: Option<&Row>,
+    told: &mut Option<String>,
+) -> Option<Case> {
     let mut known = keys();
     known.push("each");
     let mut members = page.members(node, "a case", &known)?;
+    if let Some(row) = row {
+        // What is missing could be in the row.
+        members.place = row.place.clone();
+    }
     let name = page.required(&mut members, "name");
     let name = name.and_then(|name| page.text(name, "`name`"));
+    let name = name.map(|name| name + row.map_or("", |row| &row.suffix));
+    if name.is_some() {
+        told.clone_from(&name);
+    }
     let setting = Setting::read(page, &mut members, base);
     let links = setting.as_ref().map_or(&[][..], |setting| &setting.links);
     let expected = expect::read(page, &mut members, links);
@@ -136,12 +210,11 @@ fn case(page: &mut Page<'_>, node: Node, base: &Base, row: Option<&Row>) -> Opti
     let principal = party(page, &mut members, base, Part::Principal, cause);
     let action = party(page, &mut members, base, Part::Action, cause);
     let resource = party(page, &mut members, base, Part::Resource, cause);
-    let place = row.map_or(&members.place, |row| &row.place);
     let (setting, expected) = (setting?, expected?);
     Some(Case {
         file: Arc::clone(&page.file),
-        name: name? + row.map_or("", |row| &row.suffix),
-        line: page.line(place),
+        name: name?,
+        line: page.line(&members.place),
         question: setting.question(&principal?, &action?, &resource?),
         expected,
         skip: setting.skip,

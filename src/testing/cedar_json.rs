@@ -19,12 +19,14 @@ use cedar_policy_core::ast::EntityUID;
 use serde_json::Map;
 use serde_json::Value as Json;
 
+use super::cases::apart;
 use super::expect;
 use super::fixtures;
 use super::node::Node;
 use super::node::Value;
 use super::page::Members;
 use super::page::Page;
+use super::suite::Broken;
 use super::suite::Case;
 use super::suite::Expected;
 use super::suite::ExpectedPolicies;
@@ -43,7 +45,7 @@ const TEST_KEYS: &[&str] = &[
 const REQUEST_KEYS: &[&str] = &["principal", "action", "resource", "context"];
 
 /// Reads the tests of a file.
-pub(super) fn read(page: &mut Page<'_>) -> Vec<Case> {
+pub(super) fn read(page: &mut Page<'_>) -> Vec<Result<Case, Broken>> {
     let source = Arc::clone(&page.source);
     let mut root = match Node::from_json(&source) {
         Ok(root) => root,
@@ -58,21 +60,26 @@ pub(super) fn read(page: &mut Page<'_>) -> Vec<Case> {
             item.place_all(&place);
         }
     }
-    page.no_key_twice(&root);
     let tests = page.list(root, "the file").unwrap_or_default();
-    let mut cases = Vec::new();
-    for (at, node) in tests.into_iter().enumerate() {
-        cases.extend(case(page, node, at + 1));
-    }
-    cases
+    let tests = tests.into_iter().zip(1..);
+    tests
+        .map(|(node, number)| {
+            let place = node.place.clone();
+            apart(page, &place, |page, name| {
+                page.no_key_twice(&node);
+                case(page, node, number, name)
+            })
+        })
+        .collect()
 }
 
-fn case(page: &mut Page<'_>, node: Node, number: usize) -> Option<Case> {
+fn case(page: &mut Page<'_>, node: Node, number: usize, told: &mut Option<String>) -> Option<Case> {
     let mut members = page.members(node, "a test", TEST_KEYS)?;
     let name = match members.take("name") {
         Some(name) => page.text(name, "`name`")?,
         None => format!("test {number}"),
     };
+    *told = Some(name.clone());
     let request = page.required(&mut members, "request")?;
     let mut request = page.members(request, "`request`", REQUEST_KEYS)?;
     let mut party = |name: &str| {
@@ -133,6 +140,8 @@ fn expected(page: &mut Page<'_>, members: &mut Members) -> Option<Expected> {
         allow,
         policies: policies.map(ExpectedPolicies::Including),
         errors_count,
+        // As Cedar has it.
+        may_be_unknown: true,
         ..Expected::default()
     })
 }

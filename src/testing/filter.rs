@@ -95,11 +95,13 @@ pub fn retain(suites: &mut Vec<Suite>, patterns: &[Glob]) -> usize {
         if is_wanted(&suite.name) || is_wanted(&suite.file) {
             continue;
         }
-        let before = suite.cases.len();
+        let number = |suite: &Suite| suite.cases.len() + suite.broken.len();
+        let before = number(suite);
         suite.cases.retain(|case| is_wanted(&case.name));
-        left_out += before - suite.cases.len();
+        suite.broken.retain(|broken| is_wanted(&broken.name));
+        left_out += before - number(suite);
     }
-    suites.retain(|suite| !suite.cases.is_empty());
+    suites.retain(|suite| !(suite.cases.is_empty() && suite.broken.is_empty()));
     left_out
 }
 

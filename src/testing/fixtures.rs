@@ -14,6 +14,7 @@ use serde_json::json;
 use super::node::Node;
 use super::node::Place;
 use super::node::Value;
+use super::page;
 use super::page::Members;
 use super::page::Page;
 use crate::config::closest::closest;
@@ -91,26 +92,28 @@ impl Fixtures {
         let Some(mut members) = page.members(node, "`fixtures`", FIXTURE_KEYS) else {
             return fixtures;
         };
+        let of = page::Part::Fixture;
         for part in [Part::Principal, Part::Action, Part::Resource] {
             for (name, place, node) in named(page, &mut members, part.words()) {
-                let party = party_fixture(page, node, part, &name);
-                if let Some(party) = &party {
+                let party = page.apart(of, &place, |page| {
+                    let party = party_fixture(page, node, part, &name)?;
                     check_party(page, part, &party.uid, &place);
-                }
-                fixtures.of(part).insert(name, party);
+                    Some(party)
+                });
+                fixtures.of(part).insert(name, party.ok());
             }
         }
-        for (name, _, node) in named(page, &mut members, "contexts") {
-            let context = page.json_object(node, "a context");
-            fixtures.contexts.insert(name, context);
+        for (name, place, node) in named(page, &mut members, "contexts") {
+            let context = page.apart(of, &place, |page| page.json_object(node, "a context"));
+            fixtures.contexts.insert(name, context.ok());
         }
-        for (name, _, node) in named(page, &mut members, "entities") {
-            let entity = entity(page, node).map(|(_, entity)| entity);
-            fixtures.entities.insert(name, entity);
+        for (name, place, node) in named(page, &mut members, "entities") {
+            let entity = page.apart(of, &place, |page| Some(entity(page, node)?.1));
+            fixtures.entities.insert(name, entity.ok());
         }
-        for (name, _, node) in named(page, &mut members, "links") {
-            let link = fixtures.link(page, node, Some(&name));
-            fixtures.links.insert(name, link);
+        for (name, place, node) in named(page, &mut members, "links") {
+            let link = page.apart(of, &place, |page| fixtures.link(page, node, Some(&name)));
+            fixtures.links.insert(name, link.ok());
         }
         fixtures
     }
@@ -134,7 +137,7 @@ impl Fixtures {
             Part::Resource => &self.resources,
         };
         if let Some(found) = names.get(&text) {
-            return found.clone();
+            return sound(page, &place, &text, found.as_ref());
         }
         match EntityUid::from_str(&text) {
             Ok(uid) => Some(Party {
@@ -163,7 +166,7 @@ impl Fixtures {
             let place = part.place.clone();
             let found = match part.value {
                 Value::Text(name) => match self.contexts.get(&name) {
-                    Some(found) => found.clone()?,
+                    Some(found) => sound(page, &place, &name, found.as_ref())?,
                     None => {
                         unknown(page, &place, &name, "contexts", self.contexts.keys());
                         return None;
@@ -187,7 +190,7 @@ impl Fixtures {
             let place = item.place.clone();
             let entity = match item.value {
                 Value::Text(name) => match self.entities.get(&name) {
-                    Some(found) => found.clone()?,
+                    Some(found) => sound(page, &place, &name, found.as_ref())?,
                     None => {
                         unknown(page, &place, &name, "entities", self.entities.keys());
                         return None;
@@ -215,7 +218,7 @@ impl Fixtures {
             let place = item.place.clone();
             let link = match item.value {
                 Value::Text(name) => match self.links.get(&name) {
-                    Some(found) => found.clone()?,
+                    Some(found) => sound(page, &place, &name, found.as_ref())?,
                     None => {
                         unknown(page, &place, &name, "links", self.links.keys());
                         return None;
@@ -399,6 +402,14 @@ fn named(page: &mut Page<'_>, members: &mut Members, kind: &str) -> Vec<(String,
         .into_iter()
         .map(|(key, node)| (key.name, node.place.clone(), node))
         .collect()
+}
+
+/// What a fixture is, unless it has a fault.
+fn sound<T: Clone>(page: &mut Page<'_>, place: &Place, name: &str, found: Option<&T>) -> Option<T> {
+    if found.is_none() {
+        page.uses_faulty(place, name);
+    }
+    found.cloned()
 }
 
 /// Notes a name that no fixture has.

@@ -35,6 +35,7 @@ use super::subject::Subject;
 use super::subject::subjects;
 use crate::engine::Snapshot;
 use crate::engine::View;
+use crate::engine::nesting::STACK_BYTES;
 use crate::engine::policy::PolicyInfo;
 use crate::parallel::in_parallel;
 use edit::Edit;
@@ -45,9 +46,6 @@ use kill::Ready;
 use mutants::Mutants;
 use mutants::validator;
 use operator::Operator;
-
-/// Room for Cedar's parser, which recurses.
-const STACK_BYTES: usize = 64 << 20;
 
 /// A change that might be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +129,8 @@ pub struct Mutation {
     pub invalid: usize,
     /// How many changes changed nothing.
     pub equivalent: usize,
+    /// How many changes were not tried, of policies that have too many.
+    pub left_out: usize,
     /// How many decisions were made.
     pub decisions: usize,
     /// How many cases took part: those that pass.
@@ -156,6 +156,7 @@ struct Outcome {
     operators: BTreeMap<Operator, Tally>,
     invalid: usize,
     equivalent: usize,
+    left_out: usize,
     decisions: usize,
 }
 
@@ -201,6 +202,7 @@ impl Mutation {
         self.stale.extend(outcome.stale);
         self.invalid += outcome.invalid;
         self.equivalent += outcome.equivalent;
+        self.left_out += outcome.left_out;
         self.decisions += outcome.decisions;
     }
 }
@@ -209,6 +211,7 @@ fn outcome(subject: &Subject<'_>, mutants: Mutants, ready: &Ready<'_>) -> Outcom
     let mut outcome = Outcome {
         invalid: mutants.invalid,
         equivalent: mutants.equivalent,
+        left_out: mutants.left_out,
         ..Outcome::default()
     };
     let names = names(&mutants.made);

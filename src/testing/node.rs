@@ -46,6 +46,49 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
+/// Why a text is not taken as YAML.
+#[derive(Debug)]
+pub(super) struct NotYaml {
+    pub(super) message: String,
+    pub(super) hint: &'static str,
+    pub(super) place: Option<Place>,
+}
+
+impl NotYaml {
+    /// Says what the parser says. It speaks to programmers of some of its limits, and
+    /// of what has no name.
+    fn new(parser: &str, place: Option<Place>) -> Self {
+        let is = |start: &str| parser.starts_with(start);
+        let (message, hint) = if is("budget breached: Documents") {
+            let message = "there is more than one document in the file".to_owned();
+            (message, "take `---` away, or make several files of it")
+        } else if is("budget breached: Depth") || is("recursion limit") {
+            let message = format!("lists and objects nest deeper than {DEPTH_MAX}");
+            (message, "write it flatter")
+        } else if is("alias replay") || is("alias expansion") || is("budget breached: Alias") {
+            let message = format!("aliases repeat more than {REPEATED_MAX} values");
+            (message, "use fewer aliases, or make several files of it")
+        } else if is("budget breached") {
+            let message = format!("the file is too large: at most {NODES_MAX} values are taken");
+            (message, "make several files of it")
+        } else if is("cannot deserialize null into string") {
+            let message = "not YAML: a member has no name".to_owned();
+            (
+                message,
+                "write the name before the colon, `null` and `~` in quotation marks",
+            )
+        } else {
+            let hint = "see the place that is marked, and the lines before it";
+            (format!("not YAML: {parser}"), hint)
+        };
+        Self {
+            message,
+            hint,
+            place,
+        }
+    }
+}
+
 /// A key of a map and its place.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
@@ -58,14 +101,13 @@ impl Node {
     ///
     /// # Errors
     /// When it is none: what is wrong, and where.
-    pub(super) fn from_yaml(text: &str) -> Result<Self, (String, Option<Place>)> {
+    pub(super) fn from_yaml(text: &str) -> Result<Self, NotYaml> {
         serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
             let place = error.location().map(|location| error_place(text, location));
             let message = error.without_snippet().to_string();
             // The place is told beside it.
             let end = message.find(" at line ").unwrap_or(message.len());
-            let message = message.get(..end).unwrap_or_default().to_owned();
-            (message, place)
+            NotYaml::new(message.get(..end).unwrap_or_default(), place)
         })
     }
 
@@ -303,6 +345,7 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::Node;
+    use super::NotYaml;
     use super::Place;
     use super::Value;
 
@@ -372,6 +415,8 @@ mod tests {
             "--- 1\n--- 2\n",
             "a: !x 1",
             "a: .nan",
+            "a: {~: 1}",
+            "{ : }",
             "a: !!binary x",
             &deep,
             &many,
@@ -381,23 +426,25 @@ mod tests {
             let start: String = text.chars().take(12).collect();
             match Node::from_yaml(text) {
                 Ok(node) => writeln!(shown, "{start:?}: {:?}", node.value).unwrap(),
-                Err((message, place)) => {
+                Err(NotYaml { message, place, .. }) => {
                     writeln!(shown, "{start:?}: {place:?} {message}").unwrap();
                 }
             }
         }
         insta::assert_snapshot!(shown, @r#"
-        "a: [": Some(3..3) unclosed bracket '['
-        "a: 1\n b: 2\n": Some(7..7) mapping values are not allowed in this context
+        "a: [": Some(3..3) not YAML: unclosed bracket '['
+        "a: 1\n b: 2\n": Some(7..7) not YAML: mapping values are not allowed in this context
         "\t": Null
         "": Null
-        "a: *no": Some(3..3) alias references unknown anchor
-        "--- 1\n--- 2\n": Some(6..9) budget breached: Documents { documents: 2 }
-        "a: !x 1": Some(6..7) unsupported tag `!x`
-        "a: .nan": Some(3..7) non-finite float `.nan` rejected by the configured policy
-        "a: !!binary ": Some(12..13) invalid !!binary base64
-        "[[[[[[[[[[[[": Some(255..255) recursion limit exceeded
-        "a: &a [1,1,1": Some(2697..2699) alias replay limit exceeded: total_replayed_events=300001 > 300000
+        "a: *no": Some(3..3) not YAML: alias references unknown anchor
+        "--- 1\n--- 2\n": Some(6..9) there is more than one document in the file
+        "a: !x 1": Some(6..7) not YAML: unsupported tag `!x`
+        "a: .nan": Some(3..7) not YAML: non-finite float `.nan` rejected by the configured policy
+        "a: {~: 1}": Some(4..5) not YAML: a member has no name
+        "{ : }": Some(2..2) not YAML: a member has no name
+        "a: !!binary ": Some(12..13) not YAML: invalid !!binary base64
+        "[[[[[[[[[[[[": Some(255..255) lists and objects nest deeper than 64
+        "a: &a [1,1,1": Some(2697..2699) aliases repeat more than 300000 values
         "#);
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::mem;
 use std::sync::Arc;
 
 use serde_json::Map;
@@ -31,9 +32,45 @@ pub(super) struct Page<'a> {
     /// What the repository has.
     pub(super) known: &'a Known<'a>,
     lines: Lines,
-    faults: Vec<Fault>,
-    left_out: usize,
+    /// What is being read.
+    part: Part,
+    /// The first fault of what is being read.
+    first: Option<Fault>,
+    /// How many more it has.
+    more: usize,
+    of_file: Faults,
+    of_cases: Faults,
+    is_unreadable: bool,
     made: usize,
+}
+
+/// A part of a test file: how far a fault of it reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// No case can be made of the file.
+    File,
+    /// The cases that use the fixture cannot be asked.
+    Fixture,
+    /// The case cannot be asked.
+    Case,
+}
+
+/// Faults, of which so many are told.
+#[derive(Debug, Default)]
+struct Faults {
+    told: Vec<Fault>,
+    left_out: usize,
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    /// Everything, in order of place.
+    pub(super) all: Vec<Fault>,
+    /// What is in no case, in order of place.
+    pub(super) of_file: Vec<Fault>,
+    /// Whether no case can be made of it.
+    pub(super) is_unreadable: bool,
 }
 
 /// The members of an object that may have certain ones.
@@ -61,8 +98,12 @@ impl<'a> Page<'a> {
             source: source.into(),
             known,
             lines: Lines::new(source),
-            faults: Vec::new(),
-            left_out: 0,
+            part: Part::File,
+            first: None,
+            more: 0,
+            of_file: Faults::default(),
+            of_cases: Faults::default(),
+            is_unreadable: false,
             made: 0,
         }
     }
@@ -74,17 +115,83 @@ impl<'a> Page<'a> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        if self.faults.len() < FAULTS_MAX {
+        self.is_unreadable |= self.part == Part::File;
+        if self.faults().told.len() < FAULTS_MAX {
             let fault = Fault::at(&self.file, &self.source, place.clone().into(), message);
-            self.faults.push(fault.with_hint(hint));
+            self.add(fault.with_hint(hint));
+            return;
+        }
+        self.faults().left_out += 1;
+        if self.first.is_none() {
+            self.first = Some(self.in_line(place, message, hint));
         } else {
-            self.left_out += 1;
+            self.more += 1;
         }
     }
 
     /// Notes a fault that was made elsewhere.
     pub(super) fn add(&mut self, fault: Fault) {
-        self.faults.push(fault);
+        self.is_unreadable |= self.part == Part::File;
+        if self.first.is_none() {
+            self.first = Some(fault.clone());
+        } else {
+            self.more += 1;
+        }
+        self.faults().told.push(fault);
+    }
+
+    fn faults(&mut self) -> &mut Faults {
+        match self.part {
+            Part::File | Part::Fixture => &mut self.of_file,
+            Part::Case => &mut self.of_cases,
+        }
+    }
+
+    /// Notes that a fixture is used which has a fault. That is told where it is.
+    pub(super) fn uses_faulty(&mut self, place: &Place, name: &str) {
+        if self.first.is_none() {
+            let message = format!("the fixture `{name}` has a fault");
+            self.first = Some(self.in_line(place, message, "mend it in `fixtures`"));
+        }
+    }
+
+    /// A fault with its line, which costs nothing to find.
+    fn in_line(&self, place: &Place, message: impl Into<String>, hint: impl Into<String>) -> Fault {
+        let mut fault = Fault::of_file(&self.file, message).with_hint(hint);
+        fault.line = self.line(place);
+        fault.column = 1;
+        fault
+    }
+
+    /// Reads a part whose faults reach no further than itself.
+    ///
+    /// # Errors
+    /// The first of its faults, and how many more there are.
+    pub(super) fn apart<T>(
+        &mut self,
+        part: Part,
+        place: &Place,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<T, Box<Fault>> {
+        let outer = (self.part, self.first.take(), mem::take(&mut self.more));
+        self.part = part;
+        let found = read(self);
+        let (first, more) = (self.first.take(), self.more);
+        (self.part, self.first, self.more) = outer;
+        match (found, first) {
+            (Some(found), None) => Ok(found),
+            (_, Some(fault)) if more == 0 => Err(Box::new(fault)),
+            (_, Some(fault)) => {
+                let hint = fault.hint.clone().unwrap_or_default();
+                let hint = format!("{hint}; `deodar validate` tells what else is wrong ({more})");
+                Err(Box::new(fault.with_hint(hint)))
+            }
+            // The file is at fault, which was told.
+            (None, None) => {
+                let message = "something that it uses has a fault";
+                Err(Box::new(self.in_line(place, message, "mend that first")))
+            }
+        }
     }
 
     /// Notes a fault of a whole line.
@@ -121,26 +228,35 @@ impl<'a> Page<'a> {
         if is_too_much && !was_too_much {
             let message =
                 format!("parameters and rows make more than {MADE_MAX} bytes of the file");
+            let part = mem::replace(&mut self.part, Part::File);
             self.fault(place, message, "make several files of it");
+            self.part = part;
         }
         !is_too_much
     }
 
     /// Whether nothing is wrong so far.
     pub(super) fn is_good(&self) -> bool {
-        self.faults.is_empty()
+        self.of_file.told.is_empty() && self.of_cases.told.is_empty()
     }
 
     /// All that is wrong.
-    pub(super) fn faults(mut self) -> Vec<Fault> {
-        self.faults.sort_by_key(|fault| (fault.line, fault.column));
-        if self.left_out > 0 {
-            let message = format!("{} more faults are left out", self.left_out);
-            self.faults.push(
-                Fault::of_file(&self.file, message).with_hint("mend those that are shown first"),
-            );
+    pub(super) fn wrong(self) -> Wrong {
+        let sorted = |mut faults: Vec<Fault>, left_out: usize| {
+            faults.sort_by_key(|fault| (fault.line, fault.column));
+            if left_out > 0 {
+                let message = format!("{left_out} more faults are left out");
+                let fault = Fault::of_file(&self.file, message);
+                faults.push(fault.with_hint("mend those that are shown first"));
+            }
+            faults
+        };
+        let both = [self.of_file.told.as_slice(), &self.of_cases.told].concat();
+        Wrong {
+            all: sorted(both, self.of_file.left_out + self.of_cases.left_out),
+            of_file: sorted(self.of_file.told, self.of_file.left_out),
+            is_unreadable: self.is_unreadable,
         }
-        self.faults
     }
 
     /// Notes every key that is twice in its map, throughout a tree.
@@ -148,22 +264,26 @@ impl<'a> Page<'a> {
         match &node.value {
             Value::List(items) => items.iter().for_each(|item| self.no_key_twice(item)),
             Value::Map(entries) => {
-                let mut first: BTreeMap<&str, &Place> = BTreeMap::new();
-                for (key, node) in entries {
-                    if let Some(place) = first.get(key.name.as_str()) {
-                        let message = format!(
-                            "`{}` is there twice, first in line {}",
-                            key.name,
-                            self.line(place)
-                        );
-                        self.fault(&key.place, message, "leave one of them out");
-                    } else {
-                        first.insert(&key.name, &key.place);
-                    }
+                self.keys_once(entries);
+                for (_, node) in entries {
                     self.no_key_twice(node);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Notes every key that is twice among these, whatever is below them.
+    pub(super) fn keys_once(&mut self, entries: &[(Key, Node)]) {
+        let mut first: BTreeMap<&str, &Place> = BTreeMap::new();
+        for (key, _) in entries {
+            if let Some(place) = first.get(key.name.as_str()) {
+                let line = self.line(place);
+                let message = format!("`{}` is there twice, first in line {line}", key.name);
+                self.fault(&key.place, message, "leave one of them out");
+            } else {
+                first.insert(&key.name, &key.place);
+            }
         }
     }
 

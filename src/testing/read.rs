@@ -10,11 +10,15 @@ use super::cedar_json;
 use super::fixtures::Fixtures;
 use super::known::Known;
 use super::node::Node;
+use super::node::NotYaml;
 use super::node::Value;
 use super::page::Page;
+use super::page::Part;
+use super::page::Wrong;
 use super::parameters::Parameters;
 use super::setting;
 use super::setting::Base;
+use super::suite::Broken;
 use super::suite::Case;
 use super::suite::Suite;
 use super::table;
@@ -34,14 +38,17 @@ const FILE_KEYS: &[&str] = &[
     "tables",
 ];
 
-/// The test files of a repository: those that are good, and what is wrong with
-/// the others.
+/// The test files of a repository, and what is wrong with them.
 #[derive(Debug, Default)]
 pub struct Read {
-    /// In order of file.
+    /// In order of file. A file of which no case can be made has none.
     pub suites: Vec<Suite>,
-    /// In order of file and place. A file with a fault has no suite.
+    /// Everything that is wrong, in order of file and place.
     pub faults: Vec<Fault>,
+    /// What of it is in no case: in a file that has no suite, or in a fixture.
+    pub file_faults: Vec<Fault>,
+    /// How many files have no suite.
+    pub files_left_out: usize,
 }
 
 /// Reads every test file. With a snapshot, policies, actions and entity types
@@ -62,47 +69,67 @@ pub fn read_some(
         .filter(|(file, _)| is_wanted(file))
         .collect();
     let mut read = Read::default();
-    for suite in in_parallel(&wanted, |(file, content)| suite(file, content, &known)) {
-        match suite {
-            Ok(suite) => read.suites.push(suite),
-            Err(faults) => read.faults.extend(faults),
-        }
+    for (suite, wrong) in in_parallel(&wanted, |(file, content)| suite(file, content, &known)) {
+        read.files_left_out += usize::from(suite.is_none());
+        read.suites.extend(suite);
+        read.faults.extend(wrong.all);
+        read.file_faults.extend(wrong.of_file);
     }
     read
 }
 
-fn suite(file: &str, content: &[u8], known: &Known<'_>) -> Result<Suite, Vec<Fault>> {
-    let text = str::from_utf8(content)
-        .map_err(|error| vec![Fault::not_utf8(file, content, error.valid_up_to())])?;
+fn suite(file: &str, content: &[u8], known: &Known<'_>) -> (Option<Suite>, Wrong) {
+    let text = match str::from_utf8(content) {
+        Ok(text) => text,
+        Err(error) => {
+            let fault = Fault::not_utf8(file, content, error.valid_up_to());
+            let wrong = Wrong {
+                all: vec![fault.clone()],
+                of_file: vec![fault],
+                is_unreadable: true,
+            };
+            return (None, wrong);
+        }
+    };
     let mut page = Page::new(file, text, known);
     let (name, cases) = if Path::new(file).extension() == Some("json".as_ref()) {
         (None, cedar_json::read(&mut page))
     } else {
         yaml(&mut page, text)
     };
-    names_once(&mut page, &cases);
+    let cases = names_once(&mut page, cases);
     if page.is_good() && cases.is_empty() {
         let hint = "add `cases` or `tables`, or remove the file";
         page.add(Fault::of_file(file, "the file has no case").with_hint(hint));
     }
     let file = Arc::clone(&page.file);
-    let faults = page.faults();
-    if !faults.is_empty() {
-        return Err(faults);
+    let wrong = page.wrong();
+    if wrong.is_unreadable {
+        return (None, wrong);
     }
-    Ok(Suite {
+    let mut suite = Suite {
         name: name.unwrap_or_else(|| stem(&file).to_owned()),
         file,
-        cases,
-    })
+        cases: Vec::new(),
+        broken: Vec::new(),
+    };
+    for case in cases {
+        match case {
+            Ok(case) => suite.cases.push(case),
+            Err(broken) => suite.broken.push(broken),
+        }
+    }
+    (Some(suite), wrong)
 }
 
-fn yaml(page: &mut Page<'_>, text: &str) -> (Option<String>, Vec<Case>) {
+fn yaml(page: &mut Page<'_>, text: &str) -> (Option<String>, Vec<Result<Case, Broken>>) {
     let root = match Node::from_yaml(text) {
         Ok(root) => root,
-        Err((message, place)) => {
-            let message = format!("not YAML: {message}");
-            let hint = "see the place that is marked, and the lines before it";
+        Err(NotYaml {
+            message,
+            hint,
+            place,
+        }) => {
             match place {
                 Some(place) => page.fault(&place, message, hint),
                 None => page.add(Fault::of_file(&page.file, message).with_hint(hint)),
@@ -113,7 +140,7 @@ fn yaml(page: &mut Page<'_>, text: &str) -> (Option<String>, Vec<Case>) {
     if matches!(root.value, Value::Null) {
         return (None, Vec::new());
     }
-    page.no_key_twice(&root);
+    keys_once(page, &root);
     let Some(mut members) = page.members(root, "the file", FILE_KEYS) else {
         return (None, Vec::new());
     };
@@ -150,19 +177,46 @@ fn yaml(page: &mut Page<'_>, text: &str) -> (Option<String>, Vec<Case>) {
     (name, all)
 }
 
-fn names_once(page: &mut Page<'_>, cases: &[Case]) {
-    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
-    for case in cases {
-        if let Some(line) = first.get(case.name.as_str()) {
-            let message = format!(
-                "the name `{}` is there twice, first in line {line}",
-                case.name
-            );
-            page.fault_in_line(case.line, message, "give each case a name of its own");
-        } else {
-            first.insert(&case.name, case.line);
+/// Notes every key that is twice in its map, but for cases and tables: they are
+/// looked at one by one.
+fn keys_once(page: &mut Page<'_>, root: &Node) {
+    let Value::Map(entries) = &root.value else {
+        return;
+    };
+    page.keys_once(entries);
+    for (key, node) in entries {
+        let is_of_cases = matches!(key.name.as_str(), "cases" | "tables");
+        if !is_of_cases || !matches!(node.value, Value::List(_)) {
+            page.no_key_twice(node);
         }
     }
+}
+
+/// A case with the name of another cannot be told from it.
+fn names_once(page: &mut Page<'_>, cases: Vec<Result<Case, Broken>>) -> Vec<Result<Case, Broken>> {
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    let mut once = |case: Case| {
+        let Some(line) = first.get(&case.name) else {
+            first.insert(case.name.clone(), case.line);
+            return Ok(case);
+        };
+        let name = &case.name;
+        let message = format!("the name `{name}` is there twice, first in line {line}");
+        let told: Result<(), Box<Fault>> = page.apart(Part::Case, &(0..0), |page| {
+            page.fault_in_line(case.line, message, "give each case a name of its own");
+            Some(())
+        });
+        match told {
+            Ok(()) => Ok(case),
+            Err(fault) => Err(Broken {
+                name: case.name,
+                line: case.line,
+                fault,
+            }),
+        }
+    };
+    let cases = cases.into_iter();
+    cases.map(|case| case.and_then(&mut once)).collect()
 }
 
 /// `grants` of `tests/grants.test.yaml`.

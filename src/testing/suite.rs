@@ -37,6 +37,20 @@ pub struct Suite {
     pub name: String,
     /// In order of the file; a cell of a table is a case.
     pub cases: Vec<Case>,
+    /// The cases that cannot be asked, in order of the file.
+    pub broken: Vec<Broken>,
+}
+
+/// A case that cannot be read: it names what there is not, or is written in the
+/// wrong way. Of a table whose lists have a fault, all cells are one.
+#[derive(Debug, Clone)]
+pub struct Broken {
+    /// As that of a [`Case`], as far as it is known.
+    pub name: String,
+    /// Where it is in the file, from 1.
+    pub line: usize,
+    /// The first thing that is wrong with it.
+    pub fault: Box<Fault>,
 }
 
 /// One question with the answer that is expected.
@@ -79,11 +93,15 @@ pub struct Question {
     pub now: Option<Value>,
 }
 
-/// What a decision has to be. What is `None` is not looked at.
+/// What a decision has to be. What is `None` is not looked at, but for this: a deny
+/// without a cause is one that policies came to.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
     /// Allow or deny.
     pub allow: bool,
+    /// Whether a deny without a cause may be that of a principal or resource that
+    /// is nowhere. Such a case asks no policy, so it passes whatever they say.
+    pub may_be_unknown: bool,
     /// Why it is denied.
     pub cause: Option<Cause>,
     /// The ids of the determining policies.
@@ -117,6 +135,8 @@ pub struct Difference {
     pub expected: String,
     /// What came.
     pub came: String,
+    /// What to do about it, where that can be told.
+    pub hint: Option<String>,
 }
 
 /// A question for certain policies, with what is known besides.
@@ -209,6 +229,7 @@ impl Expected {
                 what,
                 expected,
                 came,
+                hint: None,
             });
         };
         if self.allow != decision.is_allow() {
@@ -270,7 +291,26 @@ impl Expected {
                 decision.errors.len().to_string(),
             );
         }
+        differences.extend(self.unknown(decision));
         differences
+    }
+
+    /// That no policy was asked, where nothing says that this is meant.
+    fn unknown(&self, decision: &Decision) -> Option<Difference> {
+        let cause = decision.cause()?;
+        let is_unknown = matches!(cause, Cause::UnknownPrincipal | Cause::UnknownResource);
+        if self.allow || self.cause.is_some() || self.may_be_unknown || !is_unknown {
+            return None;
+        }
+        let cause = cause.as_str();
+        Some(Difference {
+            what: "cause",
+            expected: "a deny by policies".to_owned(),
+            came: cause.to_owned(),
+            hint: Some(format!(
+                "mend the name or carry the entity; if it is meant to be nowhere, write `cause: {cause}`"
+            )),
+        })
     }
 }
 

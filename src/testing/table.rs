@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::cases::apart;
 use super::expect;
 use super::expect::EXPECT_KEYS;
 use super::fixtures::Part;
@@ -12,15 +13,19 @@ use super::fixtures::Party;
 use super::fixtures::check_party;
 use super::node::Node;
 use super::node::Place;
+use super::node::Value;
+use super::page;
 use super::page::Members;
 use super::page::Page;
 use super::page::quoted;
 use super::setting::Base;
 use super::setting::SETTING_KEYS;
 use super::setting::Setting;
+use super::suite::Broken;
 use super::suite::Case;
 use super::suite::Expected;
 use crate::config::closest::closest;
+use crate::engine::Fault;
 
 /// The cells of one table.
 const CELLS_MAX: usize = 50_000;
@@ -40,6 +45,10 @@ const CELL_KEYS: &[&str] = &[
 /// Where a cell is: the places of its parties in the lists of the table.
 type Cell = (usize, usize, usize);
 
+/// What the cells that are named expect, or why that cannot be read, and in which
+/// line.
+type Cells = BTreeMap<Cell, (usize, Arc<Result<Expected, Box<Fault>>>)>;
+
 /// One list of a table.
 struct Axis {
     part: Part,
@@ -47,12 +56,22 @@ struct Axis {
 }
 
 /// Reads the tables of a file.
-pub(super) fn read(page: &mut Page<'_>, mut node: Node, base: &Base) -> Vec<Case> {
-    base.constants.fill(page, &mut node);
+pub(super) fn read(page: &mut Page<'_>, mut node: Node, base: &Base) -> Vec<Result<Case, Broken>> {
+    if !matches!(node.value, Value::List(_)) {
+        base.constants.fill(page, &mut node);
+    }
     let mut cases = Vec::new();
-    for node in page.list(node, "`tables`").unwrap_or_default() {
+    for mut node in page.list(node, "`tables`").unwrap_or_default() {
         let place = node.place.clone();
-        cases.extend(table(page, node, base).unwrap_or_default());
+        let made = apart(page, &place, |page, name| {
+            page.no_key_twice(&node);
+            base.constants.fill(page, &mut node);
+            table(page, node, base, name)
+        });
+        match made {
+            Ok(made) => cases.extend(made),
+            Err(broken) => cases.push(Err(broken)),
+        }
         if cases.len() > FILE_CELLS_MAX {
             let message = format!("the tables of the file have more than {FILE_CELLS_MAX} cells");
             page.fault(&place, message, "make several files of it");
@@ -62,11 +81,17 @@ pub(super) fn read(page: &mut Page<'_>, mut node: Node, base: &Base) -> Vec<Case
     cases
 }
 
-fn table(page: &mut Page<'_>, node: Node, base: &Base) -> Option<Vec<Case>> {
+fn table(
+    page: &mut Page<'_>,
+    node: Node,
+    base: &Base,
+    told: &mut Option<String>,
+) -> Option<Vec<Result<Case, Broken>>> {
     let known = [TABLE_KEYS, SETTING_KEYS].concat();
     let mut members = page.members(node, "a table", &known)?;
     let name = page.required(&mut members, "name");
     let name = name.and_then(|name| page.text(name, "`name`"));
+    told.clone_from(&name);
     let setting = Setting::read(page, &mut members, base);
     let principals = axis(page, &mut members, base, Part::Principal);
     let actions = axis(page, &mut members, base, Part::Action);
@@ -94,19 +119,23 @@ fn table(page: &mut Page<'_>, node: Node, base: &Base) -> Option<Vec<Case>> {
         for (a, action) in actions.parties.iter().enumerate() {
             for (r, resource) in resources.parties.iter().enumerate() {
                 let (line, expected) = cells.get(&(p, a, r)).map_or_else(
-                    || (line, Expected::default()),
-                    |(line, expected)| (*line, Expected::clone(expected)),
+                    || (line, Ok(Expected::default())),
+                    |(line, expected)| (*line, Result::clone(expected)),
                 );
-                cases.push(Case {
-                    file: Arc::clone(&page.file),
-                    name: format!(
-                        "{name}: {} {} {}",
-                        principal.label, action.label, resource.label
-                    ),
-                    line,
-                    question: setting.question(principal, action, resource),
-                    expected,
-                    skip: setting.skip.clone(),
+                let name = format!(
+                    "{name}: {} {} {}",
+                    principal.label, action.label, resource.label
+                );
+                cases.push(match expected {
+                    Ok(expected) => Ok(Case {
+                        file: Arc::clone(&page.file),
+                        name,
+                        line,
+                        question: setting.question(principal, action, resource),
+                        expected,
+                        skip: setting.skip.clone(),
+                    }),
+                    Err(fault) => Err(Broken { name, line, fault }),
                 });
             }
         }
@@ -147,30 +176,32 @@ fn axis(page: &mut Page<'_>, members: &mut Members, base: &Base, part: Part) -> 
     Some(Axis { part, parties })
 }
 
-/// What the cells that are named expect, and in which line.
+/// Reads the cells that are named.
 fn cells(
     page: &mut Page<'_>,
     node: Node,
     axes: &[Axis; 3],
     base: &Base,
     setting: &Setting,
-) -> Option<BTreeMap<Cell, (usize, Arc<Expected>)>> {
+) -> Option<Cells> {
     let known = [CELL_KEYS, EXPECT_KEYS].concat();
-    let mut cells: BTreeMap<Cell, (usize, Arc<Expected>)> = BTreeMap::new();
+    let mut cells = Cells::new();
     for node in page.list(node, "`expect`")? {
         let Some(mut members) = page.members(node, "an entry of `expect`", &known) else {
             continue;
         };
         let place = members.place.clone();
         let line = page.line(&place);
-        let expected = expect::read(page, &mut members, &setting.links);
+        let expected = page.apart(page::Part::Case, &place, |page| {
+            expect::read(page, &mut members, &setting.links)
+        });
         let [p, a, r] = axes;
         let named = [
             named(page, &mut members, base, p),
             named(page, &mut members, base, a),
             named(page, &mut members, base, r),
         ];
-        let (Some(expected), [Some(p), Some(a), Some(r)]) = (expected, named) else {
+        let [Some(p), Some(a), Some(r)] = named else {
             continue;
         };
         let expected = Arc::new(expected);

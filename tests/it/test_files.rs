@@ -297,7 +297,9 @@ fn the_tests_of_cedar_are_read() {
 
 fn faults(path: &str, text: &str) -> String {
     let read = read_one(path, text);
-    assert!(read.suites.is_empty(), "{:?}", read.suites);
+    // What has a fault of its own is no case, and the file has none without.
+    let broken = read.suites.iter().map(|suite| suite.broken.len());
+    assert!(read.files_left_out == 1 || broken.sum::<usize>() > 0);
     read.faults
         .iter()
         .map(|fault| {
@@ -611,7 +613,16 @@ fn without_a_snapshot_names_are_not_checked() {
     let text = r#"cases: [{ name: a, principal: 'A::"a"', action: 'B::"b"', resource: 'C::"c"', decision: allow, policies: [whoever] }]"#;
     let files = files(&[("a.test.yaml", text)]);
     assert_eq!(read(&files, None).suites.len(), 1);
-    assert_eq!(read(&files, Some(&snapshot())).faults.len(), 4);
+    let checked = read(&files, Some(&snapshot()));
+    assert_eq!(
+        (checked.faults.len(), checked.suites[0].cases.len()),
+        (4, 0)
+    );
+    let broken = &checked.suites[0].broken[0];
+    assert_eq!((broken.name.as_str(), broken.line), ("a", 1));
+    let hint = broken.fault.hint.as_deref().unwrap_or_default();
+    assert!(hint.ends_with("tells what else is wrong (3)"), "{hint}");
+    assert!(checked.file_faults.is_empty());
 }
 
 #[test]
@@ -718,4 +729,24 @@ fn entities_of_cedar_are_told_once() {
         shown.contains("the entity `Doc::\"plan\"` is there twice"),
         "{shown}"
     );
+}
+
+/// What a row lacks is said of the row. Seen to fail when the case is told.
+#[test]
+fn what_is_missing_in_a_row_is_told_there() {
+    let text = "cases:\n  - name: a\n    action: 'Action::\"read\"'\n    resource: 'Doc::\"plan\"'\n    decision: deny\n    each:\n      - { principal: 'Org::User::\"bob\"' }\n      - { now: 2026-11-22 }\n";
+    let read = read_one("a.test.yaml", text);
+    assert_eq!(read.suites[0].cases.len(), 1);
+    let fault = &read.faults[0];
+    assert_eq!(
+        (fault.line, &*fault.message),
+        (8, "a case has no `principal`")
+    );
+    assert_eq!(read.suites[0].broken[0].name, "a (row 2)");
+    let twice = read_one("a.test.yaml", &format!("{text}    each: [{{}}]\n"));
+    assert_eq!(
+        twice.faults[0].message,
+        "`each` is there twice, first in line 6"
+    );
+    assert!(twice.suites[0].cases.is_empty());
 }

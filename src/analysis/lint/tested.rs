@@ -13,7 +13,8 @@ use crate::testing::suite::ExpectedPolicies;
 
 /// The ids of those policies, templates and links that a case expects among the
 /// determining policies; `None` when there is no test. Of a file with a fault nobody
-/// knows what it expects: there, every policy counts whose id is a word of the file.
+/// knows what all of it expects: there, every policy counts whose id is a word of the
+/// file.
 pub fn named_in_tests(
     files: &Files,
     policies: &[Policy],
@@ -22,7 +23,11 @@ pub fn named_in_tests(
     let mut tests = files.with_role(Role::Tests).peekable();
     tests.peek()?;
     let read = read(files, None);
-    let good: HashSet<&str> = read.suites.iter().map(|suite| &*suite.file).collect();
+    let suites = read.suites.iter();
+    let good: HashSet<&str> = suites
+        .filter(|suite| suite.broken.is_empty())
+        .map(|suite| &*suite.file)
+        .collect();
     let faulty: Vec<&str> = tests
         .filter(|(file, _)| !good.contains(file))
         .filter_map(|(_, content)| std::str::from_utf8(content).ok())

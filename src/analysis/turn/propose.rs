@@ -24,6 +24,7 @@ use super::world::Place;
 use super::world::World;
 use crate::engine::Snapshot;
 use crate::engine::examine::with_candidates;
+use crate::engine::manifest::OnError;
 use crate::engine::policy::Policy;
 
 /// The steps that may lead to an allow, or to a deny. First those of conditions,
@@ -40,7 +41,10 @@ pub(super) fn proposals(snapshot: &Snapshot, world: &World, allow: bool) -> Vec<
                 evaluator,
                 env: policy.cedar.env().clone(),
             };
-            of_candidates(candidates, allow, &look)
+            // A forbid that fails denies, or is as if it were not there.
+            let fails_closed = snapshot.manifest().errors == OnError::Deny;
+            let forbids = |came: Option<bool>| came.unwrap_or(fails_closed);
+            of_candidates(candidates, allow, &look, &forbids)
         },
     );
     let Ok(Ok((mut steps, is_open))) = looked else {
@@ -65,6 +69,7 @@ fn of_candidates<'a>(
     candidates: &[&Policy],
     allow: bool,
     look: &dyn Fn(&Policy) -> Look<'a>,
+    forbids: &dyn Fn(Option<bool>) -> bool,
 ) -> (Vec<Step>, bool) {
     let state = |policy: &Policy| match policy.cedar.non_scope_constraints() {
         None => Some(true),
@@ -81,9 +86,8 @@ fn of_candidates<'a>(
     };
     let mut steps = Vec::new();
     if allow {
-        // All that forbid have to go, so one after the other will do; one that
-        // fails may deny as well.
-        if let Some(forbid) = of(Effect::Forbid).find(|policy| state(policy) != Some(false)) {
+        // All that forbid have to go, so one after the other will do.
+        if let Some(forbid) = of(Effect::Forbid).find(|policy| forbids(state(policy))) {
             steps.extend(make(forbid, false));
             steps.extend(scope::out_of_scope(look(forbid).world, forbid));
             return (steps, true);

@@ -71,7 +71,7 @@ impl Place {
 
 impl World {
     /// Lays what the request carries over what is stored.
-    pub fn new(snapshot: &Snapshot, view: &View, query: &Query) -> Option<Self> {
+    pub fn new(snapshot: &Snapshot, view: &View, query: &Query) -> Self {
         let mut world = Self {
             view: view.clone(),
             query: Query {
@@ -93,7 +93,7 @@ impl World {
             }
             world.put(&uid, parents, &attributes, &tags);
         }
-        Some(world)
+        world
     }
 
     /// The direct parents.

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use cedar_policy_core::ast::BinaryOp;
 use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
 use cedar_policy_core::ast::Literal;
+use cedar_policy_core::ast::Value;
+use cedar_policy_core::ast::ValueKind;
+use cedar_policy_core::evaluator::Evaluator;
 use serde::Serialize;
 
 use crate::analysis::turn::world::World;
@@ -21,7 +25,8 @@ use crate::engine::query::QueryError;
 /// What was looked at.
 #[derive(Debug, Default, Serialize)]
 pub struct Facts {
-    /// Ancestors of principal and resource that a scope or condition names.
+    /// Ancestors of principal and resource that a scope or condition names, or
+    /// comes to.
     pub(super) ancestors: Vec<Ancestor>,
     /// What conditions read of entities, with the values.
     pub(super) attributes: Vec<ReadValue>,
@@ -60,15 +65,17 @@ impl Facts {
         query: &Query,
         examination: &Examination,
     ) -> Result<Self, QueryError> {
-        let named = with_candidates(snapshot, view, query, |candidates, _| {
+        let named = with_candidates(snapshot, view, query, |candidates, evaluator| {
             let mut named = BTreeSet::new();
             for policy in candidates {
                 names(policy, &mut named);
+                asked_for(policy, evaluator, &mut named);
             }
             named
         })?;
         let mut facts = Self::default();
-        if let (Ok(named), Some(world)) = (named, World::new(snapshot, view, query)) {
+        if let Ok(named) = named {
+            let world = World::new(snapshot, view, query);
             for uid in [&query.principal, &query.resource] {
                 for ancestor in world.ancestors(uid) {
                     if named.contains(&**ancestor.uid()) {
@@ -109,6 +116,38 @@ impl Facts {
                 value: value.to_owned(),
             });
         }
+    }
+}
+
+/// What the right side of every `in` of a policy comes to.
+fn asked_for(policy: &Policy, evaluator: &Evaluator<'_>, into: &mut BTreeSet<EntityUID>) {
+    let Some(condition) = policy.cedar.non_scope_constraints() else {
+        return;
+    };
+    for part in condition.subexpressions() {
+        let ExprKind::BinaryApp {
+            op: BinaryOp::In,
+            arg2,
+            ..
+        } = part.expr_kind()
+        else {
+            continue;
+        };
+        // What fails is told with the condition.
+        let Ok(value) = evaluator.interpret(arg2, policy.cedar.env()) else {
+            continue;
+        };
+        match value.value_kind() {
+            ValueKind::Set(set) => into.extend(set.iter().filter_map(entity)),
+            _ => into.extend(entity(&value)),
+        }
+    }
+}
+
+fn entity(value: &Value) -> Option<EntityUID> {
+    match value.value_kind() {
+        ValueKind::Lit(Literal::EntityUID(uid)) => Some(EntityUID::clone(uid)),
+        _ => None,
     }
 }
 

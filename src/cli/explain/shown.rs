@@ -7,6 +7,7 @@ use super::report::Clause;
 use super::report::Part;
 use super::report::Report;
 use super::report::Turned;
+use crate::analysis::turn::CHANGES_MAX;
 use crate::cli::answer::ReadValue;
 use crate::cli::output;
 use crate::cli::output::BAD;
@@ -167,7 +168,8 @@ fn write_turn(text: &mut String, turn: &Turned, is_allow: bool) {
         } else {
             ""
         };
-        paint(WARN, &format!("none was found; {tried} tried{cut}"))
+        let none = format!("none of up to {CHANGES_MAX} was found; {tried} tried{cut}");
+        paint(WARN, &none)
     } else {
         paint(FAINT, &format!("decided with it: {other}; {tried} tried"))
     };

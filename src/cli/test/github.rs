@@ -15,7 +15,7 @@ use crate::engine::Fault;
 pub(super) fn text(report: &Report) -> String {
     let mut text = String::new();
     for (suite, case) in report.cases() {
-        let place = (report.path(&suite.file), case.line);
+        let place = (report.path(&suite.file), case.line_of_fault());
         let title = format!("{}: {}", suite.name, case.name);
         if let Some(failed) = &case.failure {
             error(&mut text, &place, &title, &message(report, failed));
@@ -26,18 +26,27 @@ pub(super) fn text(report: &Report) -> String {
     }
     for fault in &report.faults {
         let place = (report.path(&fault.file), fault.line);
-        error(&mut text, &place, "test file", &with_hint(fault));
+        let title = if fault.file.is_empty() {
+            "tests"
+        } else {
+            "test file"
+        };
+        error(&mut text, &place, title, &with_hint(fault));
     }
     let counts = report.counts;
     writeln!(
         text,
-        "{}: {} passed, {} failed, {} broken, {} skipped, {} left out",
+        "{}: {} passed, {} failed, {} broken, {} skipped, {} left out{}",
         count(counts.cases, "case", "cases"),
         counts.passed,
         counts.failed,
         counts.broken,
         counts.skipped,
-        counts.left_out
+        counts.left_out,
+        match counts.files_left_out {
+            0 => String::new(),
+            number => format!(", {} not run", count(number, "file", "files")),
+        }
     )
     .ok();
     text
@@ -54,16 +63,7 @@ pub(super) fn faults(faults: &[Fault], repository: &Path) -> String {
 }
 
 fn message(report: &Report, failed: &Failed) -> String {
-    let mut lines: Vec<String> = failed
-        .differences
-        .iter()
-        .map(|difference| {
-            format!(
-                "{}: expected {}, came {}",
-                difference.what, difference.expected, difference.came
-            )
-        })
-        .collect();
+    let mut lines = failed.lines();
     lines.push(failed.sentence.to_owned());
     for policy in &failed.policies {
         let file = report.path(&policy.file);

@@ -11,7 +11,7 @@ use super::report::Suite;
 use super::report::Tested;
 use crate::engine::Fault;
 
-/// The report. Each fault of a test file is a case with an error.
+/// The report. Each fault of a file is a case with an error.
 pub(super) fn text(report: &Report) -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
     let counts = report.counts;
@@ -64,7 +64,7 @@ fn suite_element(text: &mut String, report: &Report, suite: &Suite) {
 }
 
 fn case_element(text: &mut String, report: &Report, suite: &Suite, case: &Tested) {
-    let place = format!("{}:{}", report.path(&suite.file), case.line);
+    let place = format!("{}:{}", report.path(&suite.file), case.line_of_fault());
     let inner = match (&case.failure, &case.fault, &case.skipped) {
         (Some(failed), ..) => {
             let message = summary(failed);
@@ -96,7 +96,10 @@ fn faulty_file(text: &mut String, report: &Report, file: &str, faults: &[Fault])
     )
     .ok();
     for fault in faults {
-        let place = format!("{path}:{}:{}", fault.line, fault.column);
+        let place = match fault.line {
+            0 => path.clone(),
+            line => format!("{path}:{line}:{}", fault.column),
+        };
         let hint = fault.hint.as_deref().unwrap_or_default();
         let inner = element(
             "error",
@@ -128,17 +131,7 @@ fn element(name: &str, kind: &str, message: &str, inner: &str) -> String {
 }
 
 fn summary(failed: &Failed) -> String {
-    let differences: Vec<String> = failed
-        .differences
-        .iter()
-        .map(|difference| {
-            format!(
-                "{}: expected {}, came {}",
-                difference.what, difference.expected, difference.came
-            )
-        })
-        .collect();
-    differences.join("; ")
+    failed.lines().join("; ")
 }
 
 fn why(report: &Report, failed: &Failed) -> String {

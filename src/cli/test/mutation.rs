@@ -22,6 +22,7 @@ use crate::testing::mutation::Stale;
 use crate::testing::mutation::Survivor;
 use crate::testing::mutation::explained::Idle;
 use crate::testing::mutation::explained::annotation;
+use crate::testing::mutation::mutants::CHANGES_MAX;
 
 /// Whether to try changed policies.
 #[derive(Debug, Args)]
@@ -123,6 +124,7 @@ impl Tried {
             "operators": operators,
             "invalid": mutation.invalid,
             "equivalent": mutation.equivalent,
+            "left_out": mutation.left_out,
             "decisions": mutation.decisions,
             "cases": mutation.cases,
             "cases_failing": mutation.cases_failing,
@@ -164,6 +166,14 @@ impl Tried {
         if mutation.cases_failing > 0 {
             let failing = count(mutation.cases_failing, "case", "cases");
             writeln!(text, "  {failing} took no part, failing without any change").ok();
+        }
+        if mutation.left_out > 0 {
+            let left_out = count(mutation.left_out, "change", "changes");
+            writeln!(
+                text,
+                "  {left_out} not tried: at most {CHANGES_MAX} of a policy are"
+            )
+            .ok();
         }
         text
     }

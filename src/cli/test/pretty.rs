@@ -7,6 +7,7 @@ use super::report::Report;
 use super::report::Status;
 use super::report::Suite;
 use super::report::Tested;
+use crate::cli::ExitCode;
 use crate::cli::answer::NearMiss;
 use crate::cli::answer::PolicyRef;
 use crate::cli::output::BAD;
@@ -61,7 +62,16 @@ fn head(report: &Report, suite: &Suite, case: &Tested) -> String {
 
 fn what_is_wrong(text: &mut String, report: &Report, suite: &Suite, case: &Tested) {
     if let Some(fault) = &case.fault {
-        writeln!(text, "  {}", fault.message).ok();
+        let place = if case.line_of_fault() == case.line {
+            String::new()
+        } else {
+            let path = report.path(&suite.file);
+            format!(
+                "  {}",
+                paint(FAINT, &format!("{path}:{}:{}", fault.line, fault.column))
+            )
+        };
+        writeln!(text, "  {}{place}", fault.message).ok();
         if let Some(hint) = &fault.hint {
             writeln!(text, "  {} {hint}", paint(NAME, "hint:")).ok();
         }
@@ -94,6 +104,13 @@ fn differences(text: &mut String, failed: &Failed) {
         ]);
     }
     text.push_str(&table("  ", [NAME, PLAIN, PLAIN], &rows));
+    for hint in failed
+        .differences
+        .iter()
+        .filter_map(|difference| difference.hint.as_ref())
+    {
+        writeln!(text, "  {} {hint}", paint(NAME, "hint:")).ok();
+    }
 }
 
 fn why(text: &mut String, report: &Report, failed: &Failed) {
@@ -164,7 +181,8 @@ fn near_miss(text: &mut String, report: &Report, miss: &NearMiss) {
 /// The line that sums up.
 fn summary(report: &Report) -> String {
     let counts = report.counts;
-    let verdict = if report.ok {
+    // What the tests are worth is told below.
+    let verdict = if report.exit_code() == ExitCode::Yes {
         paint(GOOD, "passed")
     } else {
         paint(BAD, "failed")
@@ -185,7 +203,11 @@ fn summary(report: &Report) -> String {
     }
     if !report.faults.is_empty() {
         let faults = count(report.faults.len(), "fault", "faults");
-        parts.push(format!("{faults} in test files that were not run"));
+        parts.push(format!("{faults} in test files"));
+    }
+    if counts.files_left_out > 0 {
+        let files = count(counts.files_left_out, "file was", "files were");
+        parts.push(format!("{files} not run"));
     }
     if let Some(seed) = report.seed {
         parts.push(format!("shuffled with --shuffle={seed}"));

@@ -21,6 +21,7 @@ use crate::engine::files::Role;
 use crate::testing::Case;
 use crate::testing::Verdict;
 use crate::testing::run;
+use crate::testing::suite::Broken;
 use crate::testing::suite::Difference;
 
 /// A run. Its JSON is stable: fields are added, never changed or removed.
@@ -35,11 +36,14 @@ pub(super) struct Report {
     pub(super) milliseconds: u64,
     pub(super) counts: Counts,
     pub(super) suites: Vec<Suite>,
-    /// What is wrong with test files; they were not run.
+    /// What is wrong with test files but for single cases, or with the repository.
     pub(super) faults: Vec<Fault>,
     /// Whether there is any test file.
     #[serde(skip)]
     has_files: bool,
+    /// Whether the repository does not compile.
+    #[serde(skip)]
+    pub(super) has_no_policies: bool,
 }
 
 /// How many there were.
@@ -53,6 +57,8 @@ pub(super) struct Counts {
     pub(super) skipped: usize,
     /// Those that no filter matches; they are not among the cases.
     pub(super) left_out: usize,
+    /// Test files that no case could be made of.
+    pub(super) files_left_out: usize,
 }
 
 /// The cases of a file.
@@ -106,6 +112,8 @@ pub(super) struct Different {
     pub(super) what: &'static str,
     pub(super) expected: String,
     pub(super) came: String,
+    /// What to do about it, where that can be told.
+    pub(super) hint: Option<String>,
 }
 
 impl Report {
@@ -119,6 +127,7 @@ impl Report {
         let suites: Vec<Suite> = ran.suites.iter().map(Suite::new).collect();
         let mut counts = Counts {
             left_out: tests.left_out,
+            files_left_out: tests.files_left_out,
             ..Counts::default()
         };
         for case in suites.iter().flat_map(|suite| &suite.cases) {
@@ -144,9 +153,25 @@ impl Report {
                 .with_role(Role::Tests)
                 .next()
                 .is_some(),
+            has_no_policies: false,
         };
         report.ok = report.exit_code() == ExitCode::Yes;
         report
+    }
+
+    /// That there is nothing to test, for a repository that does not compile.
+    pub(super) fn of_faults(repository: &Path, faults: Vec<Fault>) -> Self {
+        Self {
+            ok: false,
+            repository: repository.to_owned(),
+            seed: None,
+            milliseconds: 0,
+            counts: Counts::default(),
+            suites: Vec::new(),
+            faults,
+            has_files: false,
+            has_no_policies: true,
+        }
     }
 
     /// What the command exits with.
@@ -207,10 +232,16 @@ impl Report {
 
 /// A file of a repository as the working directory sees it.
 pub(super) fn shown(repository: &Path, file: &str) -> String {
-    let path = repository.join(file);
+    let path = match file {
+        "" => repository.to_owned(),
+        file => repository.join(file),
+    };
     let here = std::env::current_dir().unwrap_or_default();
     let path = path.strip_prefix(here).unwrap_or(&path);
     let path = path.strip_prefix(".").unwrap_or(path);
+    if path.as_os_str().is_empty() {
+        return ".".to_owned();
+    }
     path.display().to_string()
 }
 
@@ -222,12 +253,30 @@ impl Suite {
             file: tested.suite.file.to_string(),
             cases: cases
                 .map(|(case, verdict)| Tested::new(case, verdict))
+                .chain(tested.suite.broken.iter().map(Tested::broken))
                 .collect(),
         }
     }
 }
 
 impl Tested {
+    fn broken(broken: &Broken) -> Self {
+        Self {
+            name: broken.name.clone(),
+            line: broken.line,
+            status: Status::Broken,
+            skipped: None,
+            failure: None,
+            fault: Some(Fault::clone(&broken.fault)),
+        }
+    }
+
+    /// The line to look at: that of what is wrong, or else that of the case.
+    pub(super) fn line_of_fault(&self) -> usize {
+        let line = self.fault.as_ref().map(|fault| fault.line);
+        line.filter(|line| *line > 0).unwrap_or(self.line)
+    }
+
     fn new(case: &Case, verdict: &Verdict) -> Self {
         let mut tested = Self {
             name: case.name.clone(),
@@ -262,6 +311,11 @@ impl Tested {
 }
 
 impl Failed {
+    /// The differences, a line each.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.differences.iter().map(Different::line).collect()
+    }
+
     fn new(failed: &run::Failed) -> Self {
         let decision = &failed.decision;
         let cause = decision.cause();
@@ -299,6 +353,17 @@ impl Different {
             what: difference.what,
             expected: difference.expected.clone(),
             came: difference.came.clone(),
+            hint: difference.hint.clone(),
         }
+    }
+
+    /// In one line, with its hint.
+    fn line(&self) -> String {
+        let hint = self.hint.as_ref();
+        let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+        format!(
+            "{}: expected {}, came {}{hint}",
+            self.what, self.expected, self.came
+        )
     }
 }

@@ -32,6 +32,9 @@ pub(super) fn text(report: &Report) -> String {
         lines.extend(fault.hint.clone().map(|hint| ("hint", hint)));
         diagnostic(&mut text, &lines);
     }
+    if report.has_no_policies {
+        text.push_str("Bail out! the policies cannot be compiled\n");
+    }
     // A plan of no tests would be a success.
     if let Some(nothing) = report.nothing_ran() {
         writeln!(text, "Bail out! {}", one_line(&nothing.message)).ok();
@@ -56,17 +59,7 @@ fn test(text: &mut String, report: &Report, number: usize, suite: &Suite, case: 
         lines.extend(fault.hint.clone().map(|hint| ("hint", hint)));
     }
     if let Some(failed) = &case.failure {
-        let differences: Vec<String> = failed
-            .differences
-            .iter()
-            .map(|difference| {
-                format!(
-                    "{}: expected {}, came {}",
-                    difference.what, difference.expected, difference.came
-                )
-            })
-            .collect();
-        lines.push(("message", differences.join("; ")));
+        lines.push(("message", failed.lines().join("; ")));
         lines.push(("why", failed.sentence.to_owned()));
         for policy in &failed.policies {
             let place = place(&report.path(&policy.file), policy.line);
@@ -79,7 +72,7 @@ fn test(text: &mut String, report: &Report, number: usize, suite: &Suite, case: 
         }
     }
     if !lines.is_empty() {
-        lines.push(("at", place(&report.path(&suite.file), case.line)));
+        lines.push(("at", place(&report.path(&suite.file), case.line_of_fault())));
         diagnostic(text, &lines);
     }
 }

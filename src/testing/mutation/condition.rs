@@ -3,7 +3,6 @@
 
 use std::ops::Range;
 
-use cedar_policy_core::ast::BinaryOp;
 use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
 use cedar_policy_core::ast::Template;
@@ -14,6 +13,8 @@ use super::Change;
 use super::edit::Edit;
 use super::operator::Operator;
 use super::text::Parts;
+use crate::engine::examine::is_comparison;
+use crate::engine::examine::is_one_operator;
 
 /// All of them.
 pub fn changes(parts: &Parts<'_>, cedar: &Template) -> Vec<Change> {
@@ -85,7 +86,7 @@ impl Walk<'_> {
             ExprKind::UnaryApp {
                 op: UnaryOp::Not,
                 arg,
-            } if !is_comparison(arg) || arg.source_loc() != expr.source_loc() => self.walk(arg),
+            } if !is_one_operator(expr, arg) => self.walk(arg),
             ExprKind::If {
                 test_expr,
                 then_expr,
@@ -155,16 +156,6 @@ fn operands_of<'a>(expr: &'a Expr, whole: &Expr, into: &mut Vec<&'a Expr>) {
         }
         _ => into.push(expr),
     }
-}
-
-fn is_comparison(expr: &Expr) -> bool {
-    matches!(
-        expr.expr_kind(),
-        ExprKind::BinaryApp {
-            op: BinaryOp::Eq | BinaryOp::Less | BinaryOp::LessEq,
-            ..
-        }
-    )
 }
 
 /// A comparison, or the negated one that Cedar makes of `!=`, `>` and `>=`.

@@ -37,12 +37,13 @@ pub fn numbers(text: &str) -> Vec<String> {
         .collect()
 }
 
-const UNITS: [(&str, i64); 5] = [
+/// In milliseconds, the largest first.
+const UNITS: [(&str, u32); 5] = [
     ("d", 86_400_000),
     ("h", 3_600_000),
-    ("ms", 1),
     ("m", 60_000),
     ("s", 1000),
+    ("ms", 1),
 ];
 
 const MINUTE_MS: i64 = 60_000;
@@ -62,12 +63,15 @@ fn millis(text: &str) -> Option<i64> {
     };
     let mut sum: i64 = 0;
     while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
+        let is_digit = |letter: char| letter.is_ascii_digit();
+        let digits = rest.find(|letter: char| !is_digit(letter))?;
         let number: i64 = rest.get(..digits)?.parse().ok()?;
         rest = rest.get(digits..)?;
-        let (unit, factor) = UNITS.iter().find(|(unit, _)| rest.starts_with(unit))?;
-        rest = rest.get(unit.len()..)?;
-        sum = sum.checked_add(number.checked_mul(*factor)?)?;
+        let letters = rest.find(is_digit).unwrap_or(rest.len());
+        let name = rest.get(..letters)?;
+        let (_, factor) = UNITS.iter().find(|(unit, _)| *unit == name)?;
+        rest = rest.get(letters..)?;
+        sum = sum.checked_add(number.checked_mul((*factor).into())?)?;
     }
     Some(sum * sign)
 }
@@ -77,13 +81,8 @@ fn duration(millis: i64) -> String {
     let sign = if millis < 0 { "-" } else { "" };
     let mut left = millis.unsigned_abs();
     let mut text = sign.to_owned();
-    for (unit, size) in [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1000),
-        ("ms", 1),
-    ] {
+    for (unit, size) in UNITS {
+        let size = u64::from(size);
         if left >= size {
             write!(text, "{}{unit}", left / size).ok();
             left %= size;

@@ -1,6 +1,5 @@
 //! Letting the cases that pass try to kill a mutant.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
@@ -174,12 +173,8 @@ impl Hunt<'_, '_> {
         };
         self.decisions += 1;
         let asked = &ready.asked;
-        let view: &View = match &asked.view {
-            Cow::Borrowed(view) => view,
-            Cow::Owned(view) => view,
-        };
-        let Ok(Some(decision)) = decide_replaced(self.ready.snapshot, view, &asked.query, by)
-        else {
+        let snapshot = self.ready.snapshot;
+        let Ok(Some(decision)) = decide_replaced(snapshot, &asked.view, &asked.query, by) else {
             return false;
         };
         if !ready.case.expected.compare(&decision).is_empty() {

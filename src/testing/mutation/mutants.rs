@@ -23,6 +23,10 @@ use crate::engine::Snapshot;
 use crate::engine::manifest::Validation;
 use crate::testing::subject::Subject;
 
+/// At most so many changes of one policy are tried: a mutant takes the longer the
+/// longer its policy is.
+pub const CHANGES_MAX: usize = 500;
+
 /// The mutants of a policy, and how many were not made.
 #[derive(Debug, Default)]
 pub struct Mutants {
@@ -32,6 +36,8 @@ pub struct Mutants {
     pub invalid: usize,
     /// Those that mean the same as the policy, or as another mutant.
     pub equivalent: usize,
+    /// Changes that were not tried, of a policy that has too many.
+    pub left_out: usize,
 }
 
 /// The validator that mutants have to pass, where the policies have passed it.
@@ -49,7 +55,11 @@ impl Mutants {
             return mutants;
         };
         let mut seen = BTreeSet::new();
-        for change in changes(&parts, subject, snapshot) {
+        let changes = changes(&parts, subject, snapshot);
+        let number = changes.len();
+        mutants.left_out = number.saturating_sub(CHANGES_MAX);
+        let changes = changes.into_iter().enumerate();
+        for (_, change) in changes.filter(|(at, _)| is_tried(*at, number)) {
             let Some(text) = edited(parts.text, &change.edits) else {
                 continue;
             };
@@ -65,6 +75,13 @@ impl Mutants {
         }
         mutants
     }
+}
+
+/// Whether a change is tried, by its place among all. Of too many it is every so
+/// many, so that some of each operator are among them.
+fn is_tried(at: usize, number: usize) -> bool {
+    let before = |at: usize| at * CHANGES_MAX / number;
+    number <= CHANGES_MAX || before(at) < before(at + 1)
 }
 
 fn changes(parts: &Parts<'_>, subject: &Subject<'_>, snapshot: &Snapshot) -> Vec<Change> {
@@ -113,8 +130,8 @@ fn judge(
     let (Some(template), None) = (templates.next(), templates.next()) else {
         return Judged::Unfit;
     };
-    // A link has to fit the mutant too.
-    if slots(template) != slots(subject.cedar) {
+    // A link has to fill what the mutant asks for.
+    if !slots(template).is_subset(&slots(subject.cedar)) {
         return Judged::Unfit;
     }
     if is_same(template, subject.cedar, snapshot) {
@@ -171,4 +188,23 @@ fn mutant(
         after: lines.after,
         text: (!is_removed).then_some(text),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHANGES_MAX;
+    use super::is_tried;
+
+    #[test]
+    fn as_many_changes_are_tried_as_may_be_evenly() {
+        for number in [1, CHANGES_MAX, CHANGES_MAX + 1, 1234, 20_000] {
+            let tried: Vec<usize> = (0..number).filter(|at| is_tried(*at, number)).collect();
+            assert_eq!(tried.len(), number.min(CHANGES_MAX));
+            let widest = tried.windows(2).map(|pair| pair[1] - pair[0]).max();
+            assert!(
+                widest.unwrap_or(1) <= number.div_ceil(CHANGES_MAX),
+                "{number}"
+            );
+        }
+    }
 }

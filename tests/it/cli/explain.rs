@@ -452,3 +452,44 @@ fn a_record() {
     hint: `deodar audit query --path AUDIT` lists those that there are
     ");
 }
+
+/// What a condition read is shown to the last, and so is the membership that decided.
+/// Seen to fail when the first dozen of reads are kept, and when only entities that a
+/// policy names count.
+#[test]
+fn everything_that_decided() {
+    let place = Place::new();
+    let names: Vec<String> = (0..15).map(|number| format!("a{number:02}")).collect();
+    let fields: Vec<String> = names.iter().map(|name| format!("{name}: Long")).collect();
+    let sum: Vec<String> = names
+        .iter()
+        .map(|name| format!("resource.{name}"))
+        .collect();
+    place.write(
+        "policies/schema.cedarschema",
+        &format!("entity Group;\nentity User in [Group];\nentity Doc {{ readers: Group, {} }};\naction read appliesTo {{ principal: User, resource: Doc, context: {{ now: datetime }} }};\n", fields.join(", ")),
+    );
+    place.write(
+        "policies/docs.cedar",
+        &format!("permit (principal, action, resource) when {{ principal in resource.readers && {} == 15 }};\n", sum.join(" + ")),
+    );
+    let values: Vec<String> = names.iter().map(|name| format!("\"{name}\": 1")).collect();
+    place.write(
+        "policies/entities/all.json",
+        &format!(
+            "[{{\"uid\": {{\"type\": \"User\", \"id\": \"bob\"}}, \"attrs\": {{}}, \"parents\": [{{\"type\": \"Group\", \"id\": \"g\"}}]}}, {{\"uid\": {{\"type\": \"Doc\", \"id\": \"plan\"}}, \"attrs\": {{\"readers\": {{\"__entity\": {{\"type\": \"Group\", \"id\": \"g\"}}}}, {}}}, \"parents\": []}}]",
+            values.join(", ")
+        ),
+    );
+    place.write("policies/links/all.json", "[]");
+    let shown = explain(&place, BOB, PLAN, &["--format", "json"]);
+    let (_, json) = shown
+        .split_once("--- stdout\n")
+        .unwrap_or_else(|| panic!("{shown}"));
+    let report: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(report["facts"]["ancestors"][0]["ancestor"], "Group::\"g\"");
+    let reads = report["policies"][0]["clauses"][1]["reads"]
+        .as_array()
+        .unwrap();
+    assert_eq!(reads.len(), 15, "{reads:?}");
+}

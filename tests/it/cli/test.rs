@@ -230,7 +230,8 @@ fn json() {
         "failed": 2,
         "broken": 1,
         "skipped": 0,
-        "left_out": 10
+        "left_out": 10,
+        "files_left_out": 0
       },
       "suites": [
         {
@@ -247,22 +248,26 @@ fn json() {
                   {
                     "what": "cause",
                     "expected": "no_permit",
-                    "came": "forbidden"
+                    "came": "forbidden",
+                    "hint": null
                   },
                   {
                     "what": "policies",
                     "expected": "none",
-                    "came": "no-secrets-from-outside"
+                    "came": "no-secrets-from-outside",
+                    "hint": null
                   },
                   {
                     "what": "errors",
                     "expected": "owner-reads-and-writes",
-                    "came": "none"
+                    "came": "none",
+                    "hint": null
                   },
                   {
                     "what": "advice",
                     "expected": "none",
-                    "came": "Connect to the network of the office."
+                    "came": "Connect to the network of the office.",
+                    "hint": null
                   }
                 ],
                 "decision": "deny",
@@ -295,12 +300,14 @@ fn json() {
                   {
                     "what": "decision",
                     "expected": "deny",
-                    "came": "allow"
+                    "came": "allow",
+                    "hint": null
                   },
                   {
                     "what": "obligations",
                     "expected": "none",
-                    "came": "log-access, watermark"
+                    "came": "log-access, watermark",
+                    "hint": null
                   }
                 ],
                 "decision": "allow",
@@ -364,64 +371,37 @@ fn github() {
 #[test]
 fn formats_tell_faults_of_test_files() {
     let place = good();
-    place.write("policies/tests/worse.test.yaml", "cases:\n  - nam: x\n");
+    place.write("policies/tests/worse.test.yaml", "nam: x\ncases: []\n");
+    place.write("policies/tests/stale.test.yaml", "cases:\n  - nam: x\n");
     let shown = ["tap", "github", "json"].map(|format| {
-        let shown = place.run(&["test", "policies", "--filter", "x", "--format", format]);
+        let shown = place.run(&["test", "policies", "--filter", "line*", "--format", format]);
         format!("{format} {shown}")
     });
     assert_ran!(shown.join("\n"), @r#"
-    tap exit 4
+    tap exit 5
     --- stdout
     TAP version 14
-    1..6
-    not ok 1 - policies/tests/worse.test.yaml
+    1..2
+    not ok 1 - stale: line 2
       ---
       message: "`nam` is not a member of a case"
-      at: "policies/tests/worse.test.yaml:2"
-      hint: "did you mean `name`?"
+      hint: "did you mean `name`?; `deodar validate` tells what else is wrong (5)"
+      at: "policies/tests/stale.test.yaml:2"
       ...
     not ok 2 - policies/tests/worse.test.yaml
       ---
-      message: "a case has no `name`"
-      at: "policies/tests/worse.test.yaml:2"
-      hint: "add `name: ..`"
-      ...
-    not ok 3 - policies/tests/worse.test.yaml
-      ---
-      message: "a case has no `decision`"
-      at: "policies/tests/worse.test.yaml:2"
-      hint: "add `decision: ..`"
-      ...
-    not ok 4 - policies/tests/worse.test.yaml
-      ---
-      message: "a case has no `principal`"
-      at: "policies/tests/worse.test.yaml:2"
-      hint: "add `principal: ..`"
-      ...
-    not ok 5 - policies/tests/worse.test.yaml
-      ---
-      message: "a case has no `action`"
-      at: "policies/tests/worse.test.yaml:2"
-      hint: "add `action: ..`"
-      ...
-    not ok 6 - policies/tests/worse.test.yaml
-      ---
-      message: "a case has no `resource`"
-      at: "policies/tests/worse.test.yaml:2"
-      hint: "add `resource: ..`"
+      message: "`nam` is not a member of the file"
+      at: "policies/tests/worse.test.yaml:1"
+      hint: "did you mean `name`?"
       ...
 
-    github exit 4
+    github exit 5
     --- stdout
-    ::error file=policies/tests/worse.test.yaml,line=2,title=test file::`nam` is not a member of a case%0Ahint: did you mean `name`?
-    ::error file=policies/tests/worse.test.yaml,line=2,title=test file::a case has no `name`%0Ahint: add `name: ..`
-    ::error file=policies/tests/worse.test.yaml,line=2,title=test file::a case has no `decision`%0Ahint: add `decision: ..`
-    ::error file=policies/tests/worse.test.yaml,line=2,title=test file::a case has no `principal`%0Ahint: add `principal: ..`
-    ::error file=policies/tests/worse.test.yaml,line=2,title=test file::a case has no `action`%0Ahint: add `action: ..`
-    ::error file=policies/tests/worse.test.yaml,line=2,title=test file::a case has no `resource`%0Ahint: add `resource: ..`
-    0 cases: 0 passed, 0 failed, 0 broken, 0 skipped, 7 left out
+    ::error file=policies/tests/stale.test.yaml,line=2,title=stale%3A line 2::`nam` is not a member of a case%0Ahint: did you mean `name`?; `deodar validate` tells what else is wrong (5)
+    ::error file=policies/tests/worse.test.yaml,line=1,title=test file::`nam` is not a member of the file%0Ahint: did you mean `name`?
+    1 case: 0 passed, 0 failed, 1 broken, 0 skipped, 7 left out, 1 file not run
 
-    json exit 4
+    json exit 5
     --- stdout
     {
       "ok": false,
@@ -429,67 +409,46 @@ fn formats_tell_faults_of_test_files() {
       "seed": null,
       "milliseconds": [TIME],
       "counts": {
-        "cases": 0,
+        "cases": 1,
         "passed": 0,
         "failed": 0,
-        "broken": 0,
+        "broken": 1,
         "skipped": 0,
-        "left_out": 7
+        "left_out": 7,
+        "files_left_out": 1
       },
-      "suites": [],
+      "suites": [
+        {
+          "name": "stale",
+          "file": "tests/stale.test.yaml",
+          "cases": [
+            {
+              "name": "line 2",
+              "line": 2,
+              "status": "broken",
+              "skipped": null,
+              "failure": null,
+              "fault": {
+                "file": "tests/stale.test.yaml",
+                "line": 2,
+                "column": 5,
+                "text": "nam",
+                "message": "`nam` is not a member of a case",
+                "hint": "did you mean `name`?; `deodar validate` tells what else is wrong (5)",
+                "is_warning": false
+              }
+            }
+          ]
+        }
+      ],
       "faults": [
         {
           "file": "tests/worse.test.yaml",
-          "line": 2,
-          "column": 5,
+          "line": 1,
+          "column": 1,
           "text": "nam",
-          "message": "`nam` is not a member of a case",
+          "message": "`nam` is not a member of the file",
           "hint": "did you mean `name`?",
-          "is_warning": false
-        },
-        {
-          "file": "tests/worse.test.yaml",
-          "line": 2,
-          "column": 5,
-          "text": "",
-          "message": "a case has no `name`",
-          "hint": "add `name: ..`",
-          "is_warning": false
-        },
-        {
-          "file": "tests/worse.test.yaml",
-          "line": 2,
-          "column": 5,
-          "text": "",
-          "message": "a case has no `decision`",
-          "hint": "add `decision: ..`",
-          "is_warning": false
-        },
-        {
-          "file": "tests/worse.test.yaml",
-          "line": 2,
-          "column": 5,
-          "text": "",
-          "message": "a case has no `principal`",
-          "hint": "add `principal: ..`",
-          "is_warning": false
-        },
-        {
-          "file": "tests/worse.test.yaml",
-          "line": 2,
-          "column": 5,
-          "text": "",
-          "message": "a case has no `action`",
-          "hint": "add `action: ..`",
-          "is_warning": false
-        },
-        {
-          "file": "tests/worse.test.yaml",
-          "line": 2,
-          "column": 5,
-          "text": "",
-          "message": "a case has no `resource`",
-          "hint": "add `resource: ..`",
           "is_warning": false
         }
       ]
@@ -696,10 +655,11 @@ fn help_of_test() {
           --format <FORMAT>   How to write what came: `pretty` for people, `junit` as XML, `tap` as TAP
                               version 14, `github` as commands that annotate a pull request, or `json`:
                               {"ok", "repository", "seed", "milliseconds", "counts": {"cases", "passed",
-                              "failed", "broken", "skipped", "left_out"}, "suites": [{"name", "file",
-                              "cases": [{"name", "line", "status": "passed"|"failed"|"broken"|"skipped",
-                              "skipped", "failure": {"differences": [{"what", "expected", "came"}],
-                              "decision", "cause", "sentence", "policies", "errors", "near_misses",
+                              "failed", "broken", "skipped", "left_out", "files_left_out"}, "suites":
+                              [{"name", "file", "cases": [{"name", "line", "status":
+                              "passed"|"failed"|"broken"|"skipped", "skipped", "failure":
+                              {"differences": [{"what", "expected", "came", "hint"}], "decision",
+                              "cause", "sentence", "policies", "errors", "near_misses",
                               "near_misses_left_out"}, "fault"}]}], "faults": [{"file", "line",
                               "column", "text", "message", "hint", "is_warning"}], and with the flags of
                               these names "coverage": {"covered", "total", "percent", "minimum", "met",
@@ -708,11 +668,11 @@ fn help_of_test() {
                               "links", "clauses": [{"text", "line", "constant", "true", "false",
                               "errored"}], "missing": [{"line", "clause", "what"}]}]}, "mutation":
                               {"total", "killed", "survived", "explained", "percent", "operators",
-                              "invalid", "equivalent", "decisions", "cases", "cases_failing",
-                              "survivors": [{"policy", "name", "file", "line", "operator", "before",
-                              "after", "text", "hint", "explained", "annotation"}],
-                              "stale_explanations": [{"policy", "file", "line", "name", "is_unknown"}]}}
-                              [default: pretty]
+                              "invalid", "equivalent", "left_out", "decisions", "cases",
+                              "cases_failing", "survivors": [{"policy", "name", "file", "line",
+                              "operator", "before", "after", "text", "hint", "explained",
+                              "annotation"}], "stale_explanations": [{"policy", "file", "line", "name",
+                              "is_unknown"}]}} [default: pretty]
           --shuffle[=<SEED>]  Run suites and their cases in an order of chance, or that of a seed
           --watch             Run them again after every change, until ctrl-c or the end of standard
                               input

@@ -187,7 +187,7 @@ fn mutants() {
     --- stdout
     passed: 3 cases
 
-    mutation  50.0%  19 of 38 mutants killed by 3 cases, 19 survived
+    mutation  47.5%  19 of 40 mutants killed by 3 cases, 21 survived
 
       owner-reads-and-writes  docs.cedar:7  drop-condition
         - when { resource.owner == principal };
@@ -290,6 +290,12 @@ fn mutants() {
 
       share  docs.cedar:27  scope
         - permit (principal == ?principal, action == Action::"read", resource == ?resource);
+        + permit (principal, action == Action::"read", resource == ?resource);
+        hint: ask something that lies just outside the scope of this policy
+        or explain: @survives("scope `permit (principal == ?principal, action == Action::\"read\", resource == ?resource);` -> `permit (principal, action == Action::\"read\", resource == ?resource);`: ..")
+
+      share  docs.cedar:27  scope
+        - permit (principal == ?principal, action == Action::"read", resource == ?resource);
         + permit (principal in ?principal, action == Action::"read", resource == ?resource);
         hint: ask something that lies just outside the scope of this policy
         or explain: @survives("scope `permit (principal == ?principal, action == Action::\"read\", resource == ?resource);` -> `permit (principal in ?principal, action == Action::\"read\", resource == ?resource);`: ..")
@@ -302,11 +308,17 @@ fn mutants() {
 
       share  docs.cedar:27  scope
         - permit (principal == ?principal, action == Action::"read", resource == ?resource);
+        + permit (principal == ?principal, action == Action::"read", resource);
+        hint: say in `staff read` (docs.test.yaml:10) which policies decide: with this change they are others
+        or explain: @survives("scope `permit (principal == ?principal, action == Action::\"read\", resource == ?resource);` -> `permit (principal == ?principal, action == Action::\"read\", resource);`: ..")
+
+      share  docs.cedar:27  scope
+        - permit (principal == ?principal, action == Action::"read", resource == ?resource);
         + permit (principal == ?principal, action == Action::"read", resource in ?resource);
         hint: ask something that lies just outside the scope of this policy
         or explain: @survives("scope `permit (principal == ?principal, action == Action::\"read\", resource == ?resource);` -> `permit (principal == ?principal, action == Action::\"read\", resource in ?resource);`: ..")
     --- stderr
-    error: no test notices 19 changes of policies
+    error: no test notices 21 changes of policies
     "#);
 }
 
@@ -330,4 +342,23 @@ fn both_as_json() {
     assert_eq!(mutation["survived"], survivors.len());
     assert_eq!(mutation["cases"], 3);
     assert!(survivors[0]["before"].is_array());
+}
+
+/// Seen to fail when only the cases count.
+#[test]
+fn what_exits_with_a_failure_is_not_ok() {
+    let place = place();
+    for (worth, ok) in [
+        (&["--coverage-min", "50"][..], true),
+        (&["--coverage-min", "99"], false),
+        (&["--mutate"], false),
+    ] {
+        let shown = place.run(&[&["test", "policies", "--format", "json"], worth].concat());
+        let code = if ok { "exit 0\n" } else { "exit 5\n" };
+        assert!(shown.starts_with(code), "{shown}");
+        assert!(
+            shown.contains(&format!("{{\n  \"ok\": {ok},")),
+            "{worth:?} {shown}"
+        );
+    }
 }

@@ -12,6 +12,7 @@ use deodar::testing::mutation::explained::annotation;
 use deodar::testing::mutation::mutants::Mutants;
 use deodar::testing::mutation::mutants::validator;
 use deodar::testing::mutation::operator::Operator;
+use deodar::testing::subject::Subject;
 use deodar::testing::subject::subjects;
 
 use super::ENTITIES;
@@ -391,11 +392,11 @@ pub(super) fn assert_kills_as_compiling(world: &World) -> usize {
     for subject in subjects(&world.snapshot) {
         for mutant in Mutants::of(&subject, &world.snapshot, strict.as_ref()).made {
             let text = mutant.text.clone().unwrap_or_default();
-            // The templates that the cases link cannot be taken away whole.
-            if text.is_empty() && subject.is_template {
+            // The templates that the cases link cannot be taken away whole, nor be none.
+            if subject.is_template && !text.contains('?') {
                 continue;
             }
-            let survives = !killed_by_compiling(world, &subject.info.text, &text);
+            let survives = !killed_by_compiling(world, &subject, &text);
             let key = (subject.info.id.to_string(), mutant.text.clone());
             assert_eq!(survivors.contains(&key), survives, "{mutant:#?}");
             compared += 1;
@@ -404,7 +405,8 @@ pub(super) fn assert_kills_as_compiling(world: &World) -> usize {
     compared
 }
 
-fn killed_by_compiling(world: &World, from: &str, to: &str) -> bool {
+fn killed_by_compiling(world: &World, subject: &Subject<'_>, to: &str) -> bool {
+    let from = &*subject.info.text;
     let changed = world.files.all().map(|(path, content)| {
         let text = std::str::from_utf8(content).unwrap();
         let text = if path == "docs.cedar" {
@@ -424,7 +426,13 @@ fn killed_by_compiling(world: &World, from: &str, to: &str) -> bool {
             let decision = decide(&world.snapshot, &asked.view, &asked.query).unwrap();
             case.expected.compare(&decision).is_empty()
         };
-        let asked = case.asked(&snapshot, &view).unwrap();
+        let mut fitting = case.clone();
+        let links = fitting.question.links.iter_mut();
+        for link in links.filter(|link| link.template == subject.info.id) {
+            link.principal = link.principal.take().filter(|_| to.contains("?principal"));
+            link.resource = link.resource.take().filter(|_| to.contains("?resource"));
+        }
+        let asked = fitting.asked(&snapshot, &view).unwrap();
         let decision = decide(&snapshot, &asked.view, &asked.query).unwrap();
         case.skip.is_none() && passed && !case.expected.compare(&decision).is_empty()
     })
@@ -468,4 +476,98 @@ fn what_the_schema_says_anyway_is_no_mutant() {
         ]
     );
     assert_eq!(mutants.equivalent, 3);
+}
+
+/// What a slot says of a scope goes unnoticed unless somebody else asks. Seen to fail
+/// when a mutant has to have every slot.
+#[test]
+fn slots_of_templates_are_left_out() {
+    let lent = |principal: &str, resource: &str, cases: &str| {
+        let policy = format!(
+            "@id(\"lend\") permit (principal{principal}, action == Action::\"read\", resource{resource});"
+        );
+        let slot = |part: &str, uid: &str, written: &str| {
+            if written.is_empty() {
+                String::new()
+            } else {
+                format!("{part}: '{uid}', ")
+            }
+        };
+        let link = format!(
+            "{{ id: lend-ann, template: lend, {}{} }}",
+            slot("principal", "User::\"ann\"", principal),
+            slot("resource", "Doc::\"plan\"", resource)
+        );
+        let case = |(at, line): (usize, &str)| {
+            let (who, what, decision) = match line {
+                "bob" => ("bob", "plan", "deny"),
+                "key" => ("ann", "key", "deny"),
+                _ => ("ann", "plan", "allow"),
+            };
+            format!(
+                "  - {{ name: c{at}, principal: 'User::\"{who}\"', action: 'Action::\"read\"', resource: 'Doc::\"{what}\"', links: [{link}], decision: {decision} }}\n"
+            )
+        };
+        let cases: String = cases.split_whitespace().enumerate().map(case).collect();
+        World::of(&[
+            ("schema.cedarschema", SCHEMA),
+            ("docs.cedar", &policy),
+            ("entities/all.json", ENTITIES),
+            (
+                "docs.test.yaml",
+                &format!("now: 2026-11-22T12:00:00Z\ncases:\n{cases}"),
+            ),
+        ])
+    };
+    let widened = |world: &World| -> Vec<String> {
+        let mutation = run(world);
+        assert_eq!(mutation.cases_failing, 0);
+        let survivors = mutation.survivors.iter();
+        let texts = survivors.filter_map(|survivor| survivor.mutant.text.clone());
+        texts
+            .filter(|text| {
+                text.matches('?').count()
+                    < subjects(&world.snapshot)[0].info.text.matches('?').count()
+            })
+            .collect()
+    };
+    let both = (" == ?principal", " == ?resource");
+    assert_eq!(
+        widened(&lent(both.0, both.1, "ann")),
+        [
+            "@id(\"lend\") permit (principal, action == Action::\"read\", resource == ?resource);",
+            "@id(\"lend\") permit (principal == ?principal, action == Action::\"read\", resource);",
+        ]
+    );
+    assert_eq!(widened(&lent(both.0, both.1, "ann bob")).len(), 1);
+    assert!(widened(&lent(both.0, both.1, "ann bob key")).is_empty());
+    // Without its last slot it is no template any more.
+    assert_eq!(widened(&lent(both.0, "", "ann")).len(), 1);
+    assert!(widened(&lent(both.0, "", "ann bob")).is_empty());
+}
+
+/// Seen to fail when all changes are tried.
+#[test]
+fn changes_of_one_policy_are_bounded() {
+    let clauses: Vec<String> = (0..130)
+        .map(|number| format!("context.n != {number}"))
+        .collect();
+    let policy = format!(
+        "permit (principal, action, resource) when {{ {} }};",
+        clauses.join(" && ")
+    );
+    let world = World::of(&[("docs.cedar", &policy)]);
+    let subject = subjects(&world.snapshot).remove(0);
+    let mutants = Mutants::of(&subject, &world.snapshot, None);
+    let tried = mutants.made.len() + mutants.invalid + mutants.equivalent;
+    assert_eq!(tried, 500);
+    assert!(mutants.left_out > 0);
+    let last = mutants
+        .made
+        .iter()
+        .rev()
+        .find_map(|mutant| mutant.text.as_ref());
+    assert!(last.is_some_and(
+        |text| !text.contains("context.n != 129") || !text.contains("context.n != 128")
+    ));
 }

@@ -19,7 +19,7 @@ use super::World;
 
 /// Makes the changes anew, one after the other, in what was asked first.
 fn made(snapshot: &Snapshot, view: &View, query: &Query, found: &Found) -> TurnWorld {
-    let mut world = TurnWorld::new(snapshot, view, query).unwrap();
+    let mut world = TurnWorld::new(snapshot, view, query);
     for change in &found.turn.as_ref().unwrap().changes {
         world = match &change.spot {
             Spot::Value(place) => world.set(snapshot, place, change.to.as_ref()),
@@ -43,7 +43,7 @@ fn every_change_turns_its_decision() {
     for case in world.suites.iter().flat_map(|suite| &suite.cases) {
         let asked = case.asked(snapshot, view).unwrap();
         let decision = decide(snapshot, &asked.view, &asked.query).unwrap();
-        let laid = TurnWorld::new(snapshot, &asked.view, &asked.query).unwrap();
+        let laid = TurnWorld::new(snapshot, &asked.view, &asked.query);
         let same = decide(snapshot, &laid.view, &laid.query).unwrap();
         assert_eq!(decision.is_allow(), same.is_allow(), "{}", case.name);
         assert_eq!(decision.cause(), same.cause(), "{}", case.name);
@@ -92,6 +92,11 @@ unless { principal has badge && context.now < principal.badge.until };
 "#;
 
 fn found(level: i64, group: bool, secret: bool, context: &str) -> Vec<String> {
+    search(level, group, secret, context).0
+}
+
+/// The changes, and whether there was more to try.
+fn search(level: i64, group: bool, secret: bool, context: &str) -> (Vec<String>, bool) {
     let parents = if group {
         r#", parents: ['Group::"staff"']"#
     } else {
@@ -110,7 +115,7 @@ fn found(level: i64, group: bool, secret: bool, context: &str) -> Vec<String> {
     let asked = case.asked(&world.snapshot, &world.view).unwrap();
     let found = turn(&world.snapshot, &asked.view, &asked.query);
     let changes = found.turn.map(|turn| turn.changes).unwrap_or_default();
-    changes
+    let changes = changes
         .into_iter()
         .map(|change| match change.spot {
             Spot::Value(place) => format!(
@@ -124,7 +129,8 @@ fn found(level: i64, group: bool, secret: bool, context: &str) -> Vec<String> {
             ),
             Spot::Parent(uid, parent, is_added) => format!("{uid} in {parent}: {is_added}"),
         })
-        .collect()
+        .collect();
+    (changes, found.is_cut)
 }
 
 /// Seen to fail when one kind of clause is left out.
@@ -141,7 +147,44 @@ fn the_smallest_change_is_found() {
     assert_eq!(found(5, true, true, office), ["secret: true -> false"]);
     // Two policies stand in the way.
     assert_eq!(found(3, true, true, office).len(), 2);
-    assert_eq!(found(3, false, true, "{}").len(), 0);
+    // Four changes would do, which is said to be more than were tried.
+    assert_eq!(search(3, false, true, "{}"), (Vec::new(), true));
     // To a deny: what is nearest.
     assert_eq!(found(5, true, false, office), ["level: 5 -> 3"]);
+}
+
+/// A forbid that fails is in the way only where that denies. Seen to fail when it is
+/// always undone.
+#[test]
+fn a_forbid_that_fails_is_undone_where_it_denies() {
+    let policies = r"
+        permit (principal, action, resource) when { principal.level > 3 };
+        forbid (principal, action, resource) when { principal.level + 9223372036854775807 > 0 && resource.secret };
+    ";
+    let tests = r#"
+now: 2026-11-22T12:00:00Z
+cases: [{ name: a, principal: 'User::"bob"', action: 'Action::"read"', resource: 'Doc::"plan"', decision: deny }]
+"#;
+    let changed = |errors: &str| -> Vec<String> {
+        let world = World::of(&[
+            ("manifest.toml", &format!("errors = \"{errors}\"\n")),
+            ("schema.cedarschema", SCHEMA),
+            ("docs.cedar", policies),
+            ("entities/all.json", ENTITIES),
+            ("docs.test.yaml", tests),
+        ]);
+        let asked = world.suites[0].cases[0]
+            .asked(&world.snapshot, &world.view)
+            .unwrap();
+        let found = turn(&world.snapshot, &asked.view, &asked.query);
+        let changes = found.turn.map(|turn| turn.changes).unwrap_or_default();
+        changes
+            .iter()
+            .map(|change| format!("{:?}", change.spot))
+            .collect()
+    };
+    let of_cedar = changed("cedar");
+    assert_eq!(of_cedar.len(), 1, "{of_cedar:?}");
+    assert!(of_cedar[0].contains("level"), "{of_cedar:?}");
+    assert_ne!(changed("deny"), of_cedar);
 }

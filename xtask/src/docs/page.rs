@@ -15,7 +15,7 @@ terminal.
 
 Every verb takes `--color auto|always|never`; colours are for terminals unless they are asked for, and `NO_COLOR` turns them off.
 What was asked for goes to standard output, everything else to standard error. JSON is stable: members are added, never changed or
-removed.
+removed. Of policies that do not compile it says `{\"ok\": false, \"faults\": [..]}`, whatever the verb, where that has no report of its own.
 
 ";
 
@@ -110,7 +110,7 @@ fn row(argument: &Arg) -> String {
     format!("| `{}` | {} |\n", code(&written(argument)), cell(&help))
 }
 
-/// `-f, --format <FORMAT>`, `[DIR]`, `<ENTITY>...`
+/// `-f, --format <FORMAT>`, `--shuffle[=<SEED>]`, `[DIR]`, `<ENTITY>...`
 fn written(argument: &Arg) -> String {
     let value = || {
         let names = argument.get_value_names().unwrap_or_default();
@@ -138,7 +138,13 @@ fn written(argument: &Arg) -> String {
     let flags: Vec<String> = short.into_iter().chain(long).collect();
     let flags = flags.join(", ");
     if argument.get_action().takes_values() {
-        format!("{flags} {}{many}", value())
+        match (argument.is_require_equals_set(), argument.get_num_args()) {
+            (true, Some(range)) if range.min_values() == 0 => {
+                format!("{flags}[={}]{many}", value())
+            }
+            (true, _) => format!("{flags}={}{many}", value()),
+            _ => format!("{flags} {}{many}", value()),
+        }
     } else {
         flags
     }
