@@ -220,7 +220,7 @@ fn the_same_policies_under_another_schema_or_manifest() {
     let Some(path) = path_of_solver() else { return };
     let told = |sides| {
         let shown = run(&groups(sides), &path, &["old", "new"]);
-        let told = shown.split("every request: ").nth(1).unwrap();
+        let told = shown.split(" on both sides: ").nth(1).unwrap();
         told.lines().next().unwrap().to_owned()
     };
     let unknown = "it is not known whether a request is allowed that was denied; ";

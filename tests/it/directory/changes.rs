@@ -26,10 +26,18 @@ use super::site::question;
 /// Seen to fail when `advance` touches every stamp.
 #[test]
 fn a_write_elsewhere_leaves_hits_as_they_are() {
-    let site = site();
+    let plan = Plan {
+        cache: CacheSettings {
+            stamps: 1 << 20,
+            ..CacheSettings::default()
+        },
+        ..Plan::default()
+    };
+    let site = Site::on(Arc::new(Memory::default()), plan).unwrap();
+    site.write(people());
     assert!(site.allows("User::ann", "Doc::d"));
+    let mut missed = 0;
     for number in 0..50 {
-        let hits = site.counted("result=\"hit\"");
         site.write([
             put(&format!("User::n{number}"), &json!({}), &["Group::team"]),
             patch("User::other", "level", number),
@@ -39,10 +47,15 @@ fn a_write_elsewhere_leaves_hits_as_they_are() {
             patch("Group::readers", "level", number),
         ]);
         let answer = site.ask("User::ann", "read", "Doc::d");
-        assert!(answer.cached && answer.decision.is_allow());
-        assert_eq!(site.counted("result=\"hit\""), hits + 1);
+        assert!(answer.decision.is_allow());
+        missed += u32::from(!answer.cached);
     }
-    assert_eq!(site.counted("cause=\"entities_changed\""), 0);
+    // Names are hashed by chance, and two may share the place of a stamp.
+    assert!(missed <= 2, "{missed} of 50");
+    assert_eq!(
+        site.counted("cause=\"entities_changed\""),
+        u64::from(missed)
+    );
 }
 
 /// Seen to fail when `find` does not compare generations.
