@@ -41,8 +41,9 @@ use crate::testing::Case;
 pub struct Options {
     /// So many triples are decided at the most, each on both sides.
     pub triples_max: u64,
-    /// So many times at the most an entity is put to a policy to tell what a change can
-    /// alter; past that everything counts.
+    /// So many times at the most an entity is put to a policy, to its demands on
+    /// principal and resource, to tell what a change can alter; past that everything
+    /// counts. Whom `==` takes is told without.
     pub planned_max: u64,
     /// Of each group of flips so many examples are kept.
     pub examples: usize,

@@ -129,7 +129,7 @@ pub static KEYS: &[Key] = &[
     key("policies", "file_bytes_max", Kind::Size(from(KIB, 4 * GIB)), "64MiB",
         "Bytes of one file."),
     key("policies", "files_max", Kind::Count(from(1, 10_000_000)), "20000",
-        "Files of the directory."),
+        "Files of the directory; and as many directories that symbolic links in it lead to."),
     key("policies", "total_bytes_max", Kind::Size(from(KIB, 64 * GIB)), "512MiB",
         "Bytes of all files together."),
     key("policies", "depth_max", Kind::Count(from(1, 256)), "16",

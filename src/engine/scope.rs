@@ -132,6 +132,14 @@ impl Constraint {
         }
     }
 
+    /// The only entity that fits, of `== uid`.
+    pub fn only(&self) -> Option<&EntityUID> {
+        match self {
+            Self::Eq(target) => Some(&target.uid),
+            Self::Any | Self::In(_) | Self::Is(_) | Self::IsIn(..) => None,
+        }
+    }
+
     fn holds(&self, party: &Party<'_>) -> bool {
         match self {
             Self::Any => true,

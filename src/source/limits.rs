@@ -5,7 +5,8 @@
 pub struct Limits {
     /// Bytes of one file.
     pub file_bytes_max: u64,
-    /// Files of a repository, other files not counted.
+    /// Files of a repository, other files not counted; and apart from these so many
+    /// directories that symbolic links lead to, with those below them.
     pub files_max: usize,
     /// Bytes of all files together.
     pub total_bytes_max: u64,

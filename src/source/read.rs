@@ -11,6 +11,10 @@ use super::limits::Limits;
 use crate::engine::Files;
 use crate::engine::files::Role;
 
+/// What is limited of directories that are come to by links, the files in which need not
+/// be wanted: links to directories of links lead to more than anybody can walk through.
+pub(super) const LINKED: &str = "directories that symbolic links lead to";
+
 /// A policy directory that cannot be read: the operator has to mend it.
 #[derive(Debug, Error)]
 pub enum SourceError {
@@ -116,6 +120,7 @@ fn read_roles(
         is_wanted,
         files: Vec::new(),
         bytes: 0,
+        linked: 0,
     };
     reader.folder(&canonical, "", 0)?;
     Ok(Files::new(reader.files))
@@ -127,6 +132,8 @@ struct Reader<'a> {
     is_wanted: fn(Role) -> bool,
     files: Vec<(String, Vec<u8>)>,
     bytes: u64,
+    /// Directories that were come to by links.
+    linked: usize,
 }
 
 impl Reader<'_> {
@@ -140,6 +147,7 @@ impl Reader<'_> {
                 "policies.depth_max",
             ));
         }
+        self.count_linked(folder, prefix)?;
         let at = |error| SourceError::Entry {
             path: folder.to_owned(),
             error,
@@ -154,6 +162,20 @@ impl Reader<'_> {
                 continue;
             }
             self.entry(&path, &format!("{prefix}{name}"), depth)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a directory that has another place than its name says, which is by a link.
+    fn count_linked(&mut self, folder: &Path, prefix: &str) -> Result<(), SourceError> {
+        let named = self.root.join(prefix.trim_end_matches('/'));
+        if folder == named {
+            return Ok(());
+        }
+        self.linked += 1;
+        let limit = self.limits.files_max;
+        if self.linked > limit {
+            return Err(too_much(&named, limit as u64, LINKED, "policies.files_max"));
         }
         Ok(())
     }
@@ -308,6 +330,49 @@ mod tests {
         symlink(".", folder.path().join("loop")).unwrap();
         let error = read(folder.path(), &Limits::default()).unwrap_err();
         assert!(error.hint().contains("policies.depth_max"), "{error}");
+    }
+
+    fn of_files(files_max: usize) -> Limits {
+        Limits {
+            files_max,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn directories_of_links_to_each_other_come_to_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..6 {
+            let path = folder.path().join(format!("n/d{number}"));
+            fs::create_dir_all(&path).unwrap();
+            for link in 0..3 {
+                let next = format!("../d{}", number + 1);
+                if number < 5 {
+                    symlink(next, path.join(format!("l{link}"))).unwrap();
+                }
+            }
+        }
+        fs::write(folder.path().join("n/d5/x.md"), "no policy").unwrap();
+        let error = read(folder.path(), &of_files(100)).unwrap_err();
+        let told = "exceeds the limit of 100 directories that symbolic links lead to";
+        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.hint().contains("`policies.files_max`"), "{error}");
+        // 3 + 9 + 27 + 81 + 243 from the first, and so on: a finite number.
+        read(folder.path(), &of_files(363 + 120 + 39 + 12 + 3)).unwrap();
+        read(folder.path(), &of_files(363 + 120 + 39 + 12 + 2)).unwrap_err();
+    }
+
+    #[test]
+    fn directories_count_where_links_lead_to_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["a/b/c", "a/d", "e"] {
+            fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        read(folder.path(), &of_files(1)).unwrap();
+        symlink("a", folder.path().join("l")).unwrap();
+        read(folder.path(), &of_files(4)).unwrap();
+        let error = read(folder.path(), &of_files(3)).unwrap_err();
+        assert!(error.to_string().contains("/l"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::batches::Cost;
+use super::report::Asked;
 use super::report::PolicyCost;
 use super::report::Report;
 
@@ -74,12 +75,20 @@ pub fn compare(before: &Report, after: &Report) -> Comparison {
     Comparison {
         same_machine: before.machine.cpu == after.machine.cpu
             && before.machine.is_optimised == after.machine.is_optimised,
-        same_questions: before.questions == after.questions,
+        same_questions: may_be_the_same(&before.questions, &after.questions),
         decision: Change::of(&before.decision, &after.decision),
         policies: policies.collect(),
         added: only(&later, &earlier),
         removed: only(&earlier, &later),
     }
+}
+
+/// Whether nothing tells the questions apart. A report of before there was a digest does
+/// not say which they were.
+fn may_be_the_same(before: &Asked, after: &Asked) -> bool {
+    let numbers = |asked: &Asked| (asked.origin, asked.asked, asked.left_out, asked.misfits);
+    let is_known = !before.digest.is_empty() && !after.digest.is_empty();
+    numbers(before) == numbers(after) && (!is_known || before.digest == after.digest)
 }
 
 fn by_id(report: &Report) -> BTreeMap<&str, &PolicyCost> {
@@ -135,8 +144,11 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
+    use super::Asked;
     use super::Change;
     use super::Cost;
+    use super::may_be_the_same;
+    use crate::analysis::cost::questions::Origin;
 
     fn cost(median: f64, min: f64, deviation: f64) -> Cost {
         Cost {
@@ -161,5 +173,35 @@ mod tests {
         assert!(faster.is_faster() && !faster.is_slower());
         let none = Change::of(&cost(0.0, 0.0, 0.0), &quiet);
         assert!(!none.is_slower() && !none.is_faster());
+    }
+
+    #[test]
+    fn questions_are_the_same_as_far_as_is_known() {
+        let asked = |digest: &str| Asked {
+            origin: Origin::Tests,
+            asked: 5,
+            left_out: 4,
+            misfits: 3,
+            digest: digest.to_owned(),
+        };
+        let cases = [(asked("a"), true), (asked(""), true), (asked("b"), false)];
+        for (other, expected) in cases {
+            assert_eq!(may_be_the_same(&asked("a"), &other), expected, "{other:?}");
+            assert_eq!(may_be_the_same(&other, &asked("a")), expected, "{other:?}");
+        }
+        assert!(may_be_the_same(&asked(""), &asked("")));
+        let change: [fn(&mut Asked); 4] = [
+            |asked| asked.origin = Origin::Entities,
+            |asked| asked.asked = 6,
+            |asked| asked.left_out = 6,
+            |asked| asked.misfits = 6,
+        ];
+        for change in change {
+            for digest in ["a", ""] {
+                let mut other = asked(digest);
+                change(&mut other);
+                assert!(!may_be_the_same(&asked("a"), &other), "{other:?}");
+            }
+        }
     }
 }

@@ -355,7 +355,7 @@ impl Plan {
         let about = demands.of_action(&asked.action);
         let groups = if is_touched {
             None
-        } else if demands.is_coarse && !about.is_empty() {
+        } else if about.iter().any(|about| about.is_coarse) {
             self.coarse += 1;
             None
         } else {

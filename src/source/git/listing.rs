@@ -10,6 +10,7 @@ use super::GitError;
 use super::too_much;
 use crate::engine::files::Role;
 use crate::source::limits::Limits;
+use crate::source::read::LINKED;
 use crate::source::read::SourceError;
 
 /// Links that are followed one after the other; with more they go round.
@@ -101,6 +102,7 @@ impl Listing {
             limits,
             left_out,
             entries: Vec::new(),
+            linked: 0,
         };
         walk.folder("", "")?;
         Ok(walk.entries)
@@ -113,12 +115,17 @@ struct Walk<'a> {
     limits: &'a Limits,
     left_out: &'a mut Vec<String>,
     entries: Vec<Entry>,
+    /// Folders that were come to by links.
+    linked: usize,
 }
 
 impl Walk<'_> {
     /// All that is in a folder; `prefix` is what its files are called by.
     fn folder(&mut self, folder: &str, prefix: &str) -> Result<(), GitError> {
         self.keep_depth(prefix)?;
+        let is_linked = !prefix.is_empty();
+        self.count_linked(usize::from(is_linked), prefix)?;
+        let mut last = "";
         let nodes = self.nodes;
         let below = below(folder);
         let inside = nodes.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded));
@@ -129,6 +136,10 @@ impl Walk<'_> {
             if is_hidden(rest) {
                 continue;
             }
+            if is_linked {
+                self.count_linked(entered(last, rest), prefix)?;
+                last = rest;
+            }
             let name = format!("{prefix}{rest}");
             match node {
                 Node::File(object) => self.file(name, object)?,
@@ -137,6 +148,17 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Counts folders that are come to by a link, and those below them.
+    fn count_linked(&mut self, folders: usize, prefix: &str) -> Result<(), GitError> {
+        self.linked += folders;
+        let limit = self.limits.files_max;
+        if self.linked <= limit {
+            return Ok(());
+        }
+        let name = prefix.trim_end_matches('/');
+        Err(too_much(name, limit as u64, LINKED, "policies.files_max"))
     }
 
     fn link(&mut self, path: &str, name: String) -> Result<(), GitError> {
@@ -246,6 +268,14 @@ fn below(folder: &str) -> String {
     }
 }
 
+/// How many folders a path is in that the one before it, in order, is not in.
+fn entered(before: &str, path: &str) -> usize {
+    let folders = path
+        .match_indices('/')
+        .filter_map(|(at, _)| path.get(..=at));
+    folders.filter(|folder| !before.starts_with(folder)).count()
+}
+
 fn is_hidden(name: &str) -> bool {
     name.split('/').any(|part| part.starts_with('.'))
 }
@@ -266,6 +296,14 @@ mod tests {
 
     /// The files that come of a listing and of where its links lead; or the error.
     fn wanted(nodes: &[(&str, &str)], links: &[(&str, &str)]) -> Result<Vec<String>, String> {
+        wanted_within(nodes, links, &Limits::default())
+    }
+
+    fn wanted_within(
+        nodes: &[(&str, &str)],
+        links: &[(&str, &str)],
+        limits: &Limits,
+    ) -> Result<Vec<String>, String> {
         let mut text = String::new();
         for (name, object) in nodes {
             write!(text, "100644 blob {object}\t{name}\0").unwrap();
@@ -278,7 +316,7 @@ mod tests {
             .iter()
             .map(|(name, target)| ((*name).to_owned(), target.as_bytes().to_vec()))
             .collect();
-        let found = listing.wanted(&targets, &Limits::default(), &mut Vec::new());
+        let found = listing.wanted(&targets, limits, &mut Vec::new());
         found
             .map(|all| {
                 let told = all
@@ -333,5 +371,52 @@ mod tests {
             let error = wanted(&FILES, &links).unwrap_err();
             assert!(error.contains(expected), "{links:?}: {error}");
         }
+    }
+
+    fn of_files(files_max: usize) -> Limits {
+        Limits {
+            files_max,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn folders_of_links_to_each_other_come_to_an_end() {
+        let mut links = Vec::new();
+        for number in 0..5 {
+            for link in 0..3 {
+                links.push((
+                    format!("n/d{number}/l{link}"),
+                    format!("../d{}", number + 1),
+                ));
+            }
+        }
+        let links: Vec<(&str, &str)> = links
+            .iter()
+            .map(|(name, target)| (name.as_str(), target.as_str()))
+            .collect();
+        let nodes = [("n/d5/x.md", "1")];
+        let error = wanted_within(&nodes, &links, &of_files(100)).unwrap_err();
+        let told = "exceeds the limit of 100 directories that symbolic links lead to";
+        assert!(error.contains(told), "{error}");
+        // 3 + 9 + 27 + 81 + 243 from the first, and so on: as on disk.
+        wanted_within(&nodes, &links, &of_files(363 + 120 + 39 + 12 + 3)).unwrap();
+        wanted_within(&nodes, &links, &of_files(363 + 120 + 39 + 12 + 2)).unwrap_err();
+    }
+
+    #[test]
+    fn folders_count_where_links_lead_to_them() {
+        let nodes = [
+            ("a/b/c/x.md", "1"),
+            ("a/b/c/y.md", "1"),
+            ("a/b/x.md", "1"),
+            ("a/d/.kept/x.md", "1"),
+            ("a/d/x.md", "1"),
+            ("e/x.md", "1"),
+        ];
+        wanted_within(&nodes, &[], &of_files(1)).unwrap();
+        wanted_within(&nodes, &[("l", "a")], &of_files(4)).unwrap();
+        let error = wanted_within(&nodes, &[("l", "a")], &of_files(3)).unwrap_err();
+        assert!(error.starts_with("`l` exceeds"), "{error}");
     }
 }
