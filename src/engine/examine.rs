@@ -133,8 +133,8 @@ pub fn with_candidates<R>(
     let ground = Ground::new(snapshot, view, query, &mut Footprint::default())?;
     Ok(ground.map(|ground| {
         let look = || look(&ground.candidates, &ground.evaluator(query));
-        match ground.candidates.iter().find(|policy| policy.is_deep()) {
-            Some(deep) => deep.on_its_stack(look),
+        match ground.candidates.iter().max_by_key(|policy| policy.levels) {
+            Some(deepest) => deepest.on_its_stack(look),
             None => look(),
         }
     }))
@@ -312,7 +312,7 @@ impl Examiner<'_> {
             clause: self.number,
             value: value.clone(),
             reads: if self.with_reads {
-                reads(expr, self.env, self.evaluator)
+                reads(expr, self.env, self.evaluator, usize::MAX)
             } else {
                 Vec::new()
             },

@@ -6,6 +6,7 @@ use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
 use cedar_policy_core::ast::SlotEnv;
 use cedar_policy_core::evaluator::Evaluator;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::decide::Ground;
@@ -96,8 +97,7 @@ fn near_miss(policy: &Policy, evaluator: &Evaluator<'_>) -> Option<NearMiss> {
             Err(error) => Some((clause, Some(error.to_string()))),
         }
     })?;
-    let mut values = reads(clause, env, evaluator);
-    values.truncate(VALUES_MAX);
+    let mut values = reads(clause, env, evaluator, VALUES_MAX);
     values.extend(slots(env));
     Some(NearMiss {
         condition: written(clause),
@@ -108,12 +108,21 @@ fn near_miss(policy: &Policy, evaluator: &Evaluator<'_>) -> Option<NearMiss> {
     })
 }
 
-/// What an expression reads, with the values that it finds.
-pub(super) fn reads(expr: &Expr, env: &SlotEnv, evaluator: &Evaluator<'_>) -> Vec<ReadValue> {
+/// What an expression reads, with the values that it finds; at most so many.
+pub(super) fn reads(
+    expr: &Expr,
+    env: &SlotEnv,
+    evaluator: &Evaluator<'_>,
+    max: usize,
+) -> Vec<ReadValue> {
     let mut leaves = Vec::new();
     collect_leaves(expr, &mut leaves);
-    let mut values: Vec<ReadValue> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut values = Vec::new();
     for leaf in leaves {
+        if values.len() == max {
+            break;
+        }
         let read = ReadValue {
             expression: cut(&leaf.to_string()),
             value: match evaluator.interpret(leaf, env) {
@@ -121,7 +130,7 @@ pub(super) fn reads(expr: &Expr, env: &SlotEnv, evaluator: &Evaluator<'_>) -> Ve
                 Err(error) => format!("({})", cut(&error.to_string())),
             },
         };
-        if !values.contains(&read) {
+        if seen.insert((read.expression.clone(), read.value.clone())) {
             values.push(read);
         }
     }

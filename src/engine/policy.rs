@@ -24,9 +24,12 @@ use super::scope::Parties;
 use super::scope::Scope;
 use super::strip::Pool;
 
-/// A condition of so many levels fits on the stack of any thread: in an unoptimised
-/// build Cedar's evaluator takes up to 20 KiB for each.
+/// A condition of so many levels fits on the stack of any thread.
 const SHALLOW_MAX: usize = 32;
+/// What Cedar's evaluator takes for a level in an unoptimised build, at the most.
+const LEVEL_BYTES: usize = 20 << 10;
+/// What it wants to be left, and some more.
+const SPARE_BYTES: usize = 160 << 10;
 
 /// What people are shown of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,24 +148,20 @@ pub struct Policy {
     pub access: Arc<Access>,
     /// Cedar's own policy, with source locations, for errors and explanations.
     pub cedar: ast::Policy,
-    is_deep: bool,
+    /// Levels of its condition.
+    pub levels: usize,
 }
 
 impl Policy {
-    /// Whether its condition nests deep.
-    pub(crate) fn is_deep(&self) -> bool {
-        self.is_deep
-    }
-
     /// Does what goes down into the condition. Cedar gives up where a thread has no
-    /// stack left, so what nests deep gets a stack of its own: what comes out must not
+    /// stack left, so what may not fit gets a stack of its own: what comes out must not
     /// depend on the thread.
     pub(crate) fn on_its_stack<R>(&self, work: impl FnOnce() -> R) -> R {
-        if self.is_deep {
-            stacker::grow(nesting::STACK_BYTES, work)
-        } else {
-            work()
+        if self.levels <= SHALLOW_MAX {
+            return work();
         }
+        let room = self.levels * LEVEL_BYTES + SPARE_BYTES;
+        stacker::maybe_grow(room, nesting::STACK_BYTES, work)
     }
 }
 
@@ -176,7 +175,7 @@ pub struct Template {
     /// What its condition can read, by slot where it reads through one.
     pub access: Arc<Access>,
     condition: Option<Arc<Expr>>,
-    is_deep: bool,
+    levels: usize,
 }
 
 impl Template {
@@ -187,7 +186,7 @@ impl Template {
             info: Arc::new(info),
             access: Arc::new(condition.map(Access::of).unwrap_or_default()),
             condition: condition.map(|condition| pool.strip(condition)),
-            is_deep: condition.is_some_and(|condition| depth(condition) > SHALLOW_MAX),
+            levels: condition.map_or(0, depth),
             cedar,
         }
     }
@@ -221,7 +220,7 @@ impl Template {
             scope: Scope::new(&cedar)?,
             condition: self.condition.clone(),
             access: Arc::clone(&self.access),
-            is_deep: self.is_deep,
+            levels: self.levels,
             cedar,
         })
     }
