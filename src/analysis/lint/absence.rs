@@ -14,8 +14,8 @@ use super::policy::Policy;
 use super::truth::literal;
 
 /// More facts than this are not looked at in one policy: each costs a walk through all
-/// of it.
-const FACTS_MAX: usize = 32;
+/// of it. A condition has at most 1,000 levels, and so about as many of these.
+const FACTS_MAX: usize = 1000;
 
 /// The tests of the context with `has` that make a policy hold (or, if `holds` is false,
 /// keep it from holding) when what they ask for is left out, each with what that is.
@@ -32,7 +32,7 @@ pub fn decided_by_absence(policy: &Policy, holds: bool) -> Vec<(&Expr, String)> 
         };
         if seen.len() < FACTS_MAX {
             found.extend(
-                Absent { test, holds }
+                Absent { name: &name, holds }
                     .first(policy)
                     .map(|at| (at, name.clone())),
             );
@@ -68,14 +68,22 @@ pub fn starts_at_context(expr: &Expr) -> bool {
 }
 
 /// A fact that is left out, and what is looked for.
-struct Absent<'p> {
-    test: &'p Expr,
+struct Absent<'n> {
+    name: &'n str,
     holds: bool,
 }
 
-impl<'p> Absent<'p> {
+impl Absent<'_> {
+    /// Whether this asks for what is left out, or for something in it, which then is
+    /// not there either: `true` for the very thing.
+    fn asks(&self, expr: &Expr) -> Option<bool> {
+        let asked = tested_of_context(expr)?;
+        let within = asked.strip_prefix(self.name)?;
+        (within.is_empty() || within.starts_with('.')).then_some(within.is_empty())
+    }
+
     /// The first test that makes the policy hold, or not hold.
-    fn first(&self, policy: &'p Policy) -> Option<&'p Expr> {
+    fn first<'p>(&self, policy: &'p Policy) -> Option<&'p Expr> {
         let mut found = Vec::new();
         for clause in &policy.clauses {
             let is_unless = clause.keyword == Keyword::Unless;
@@ -90,16 +98,21 @@ impl<'p> Absent<'p> {
 
     /// What an expression is without the fact, `None` when it depends; gathers the tests
     /// that are looked for.
-    fn walk(&self, expr: &'p Expr, is_negated: bool, found: &mut Vec<&'p Expr>) -> Option<bool> {
+    fn walk<'p>(
+        &self,
+        expr: &'p Expr,
+        is_negated: bool,
+        found: &mut Vec<&'p Expr>,
+    ) -> Option<bool> {
+        if let Some(is_it) = self.asks(expr) {
+            // Negated it helps the policy to hold, otherwise it keeps it from that.
+            if is_it && is_negated == self.holds {
+                found.push(expr);
+            }
+            return Some(false);
+        }
         let before = found.len();
         let value = match expr.expr_kind() {
-            _ if expr == self.test => {
-                // Negated it helps the policy to hold, otherwise it keeps it from that.
-                if is_negated == self.holds {
-                    found.push(expr);
-                }
-                return Some(false);
-            }
             ExprKind::And { left, right } => {
                 let left = self.walk(left, is_negated, found);
                 joined(left, self.walk(right, is_negated, found), true)
@@ -129,7 +142,7 @@ impl<'p> Absent<'p> {
         value
     }
 
-    fn branch(
+    fn branch<'p>(
         &self,
         [test, then, otherwise]: [&'p Expr; 3],
         is_negated: bool,
@@ -149,7 +162,10 @@ impl<'p> Absent<'p> {
         let wanted = Some(self.holds != is_negated);
         // Both branches say the same where the fact does not matter.
         if value == wanted && self.walk(other, is_negated, &mut Vec::new()) != wanted {
-            found.extend(test.subexpressions().find(|part| *part == self.test));
+            found.extend(
+                test.subexpressions()
+                    .find(|part| self.asks(part) == Some(true)),
+            );
         }
         value
     }

@@ -42,7 +42,7 @@ const ALPHABETS: &[(&str, &[(char, char)])] = &[
 
 /// Letters of other alphabets that are drawn as Latin ones are.
 const DRAWN_AS_LATIN: &str = "\
-аеорсухіјѕһԁԛԝӏАВЕКМНОРСТУХІЈЅαικνορτυΑΒΕΖΗΙΚΜΝΟΡΤΥΧօսո";
+аеорсухіјѕһԁԛԝӏАВЕКМНОРСТУХІЈЅνοΑΒΕΖΗΙΚΜΝΟΡΤΥΧօսո";
 
 /// What cannot be seen: `Default_Ignorable_Code_Point` of the Unicode Character Database,
 /// version 16.0 (`DerivedCoreProperties.txt`), and blanks that are no ASCII space, line
@@ -87,10 +87,21 @@ pub fn deceptive(text: &str) -> Vec<(Range<usize>, String)> {
             (at..at + end.len(), message.to_owned())
         })
         .collect();
+    let is_control = |c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r' | '\u{85}');
+    let control = text.char_indices().filter(|(_, c)| is_control(*c));
+    found.extend(control.map(|(at, c)| {
+        let message = format!("a control character, U+{:04X}", u32::from(c));
+        (at..at + c.len_utf8(), message)
+    }));
     if text.is_ascii() {
+        found.sort_by_key(|(span, _)| span.start);
         return found;
     }
-    let invisible = text.char_indices().filter(|(_, c)| is_in(INVISIBLE, *c));
+    let mut last = ' ';
+    let invisible = text.char_indices().filter(|(_, c)| {
+        let before = std::mem::replace(&mut last, *c);
+        is_in(INVISIBLE, *c) && !is_style(before, *c)
+    });
     found.extend(invisible.map(|(at, c)| {
         let message = format!("a character that cannot be seen, U+{:04X}", u32::from(c));
         (at..at + c.len_utf8(), message)
@@ -106,6 +117,12 @@ pub fn deceptive(text: &str) -> Vec<(Range<usize>, String)> {
     }
     found.sort_by_key(|(span, _)| span.start);
     found
+}
+
+/// Whether this only says how the sign before it is drawn: as text, or in colours.
+fn is_style(before: char, c: char) -> bool {
+    matches!(c, '\u{fe0e}' | '\u{fe0f}')
+        && matches!(before, '\u{2100}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}')
 }
 
 /// Whether a name may have this character.
@@ -177,6 +194,9 @@ mod tests {
         ] {
             assert_eq!(deceptive(mixed).len(), 1, "{mixed}");
         }
+        // What moves the cursor of a terminal.
+        assert_eq!(deceptive("// never \u{1b}[2K\u{8} seen").len(), 2);
+        assert_eq!(deceptive("ä \u{9b}2K").len(), 1);
         let found = deceptive("// nothing\rpermit (..);\r\n");
         assert_eq!(found.first().map(|(span, _)| span.clone()), Some(10..11));
         assert_eq!(found.len(), 1);
@@ -186,6 +206,9 @@ mod tests {
             "админ",
             "дом-house",
             "β-version",
+            "α-meter",
+            "⚠\u{fe0f} night",
+            "☑\u{fe0f} done",
             "ελ",
             "日本 go",
             "a\r\nb",

@@ -435,9 +435,23 @@ fn groups_of_which_nobody_knows_the_members_are_in_reach() {
     assert_eq!(found(one, other), 1);
 }
 
-/// Neither is each entity compared with all, nor each alternative looked at for all.
+/// Without a session there is nothing of it.
 #[test]
-fn long_repositories_take_no_long_time() {
+fn what_is_in_a_fact_is_absent_with_it() {
+    let permit = "when { context has session.mfa && context.session.mfa } \
+                  unless { context has session && context.session has mfa && !context.session.mfa }";
+    assert!(of_read("permit", permit, "permit-on-absence").is_empty());
+    let forbid = "when { !(context has session.mfa) || \
+                  (context has session && context.session has mfa && !context.session.mfa) }";
+    assert!(of_read("forbid", forbid, "forbid-skipped-on-absence").is_empty());
+    let alone = "unless { context has session.mfa && context.session.mfa }";
+    assert_eq!(of_read("permit", alone, "permit-on-absence").len(), 1);
+}
+
+/// Each alternative is found, and each entity, but a name is suggested for some only:
+/// that compares it with all.
+#[test]
+fn of_many_alternatives_and_entities_all_are_found() {
     let alternatives: Vec<String> = (0..900)
         .map(|number| {
             format!(
