@@ -47,6 +47,10 @@ pub struct CasesDiff {
     pub losing: BTreeSet<String>,
     /// Cases that do not fit one of the sides, and why.
     pub left_out: Vec<String>,
+    /// So many of them are allowed after,
+    pub may_gain: usize,
+    /// and so many before.
+    pub may_lose: usize,
 }
 
 /// Decides every case on both sides; cases with the same question count once.
@@ -63,6 +67,8 @@ pub fn compare(
         gaining: BTreeSet::new(),
         losing: BTreeSet::new(),
         left_out: Vec::new(),
+        may_gain: 0,
+        may_lose: 0,
     };
     let mut seen = BTreeSet::new();
     for case in cases {
@@ -71,13 +77,21 @@ pub fn compare(
         }
         match (answer(before, case), answer(after, case)) {
             (Ok(before), Ok(after)) => diff.add(case, before, after),
-            (Err(why), _) | (_, Err(why)) => diff.left_out.push(why),
+            (before, after) => diff.leave_out(before, after),
         }
     }
     diff
 }
 
 impl CasesDiff {
+    /// What one side does not take and the other denies is neither gained nor lost.
+    fn leave_out(&mut self, before: Result<Answer, String>, after: Result<Answer, String>) {
+        let allows = |side: &Result<Answer, String>| side.as_ref().is_ok_and(|side| side.allow);
+        self.may_gain += usize::from(allows(&after));
+        self.may_lose += usize::from(allows(&before));
+        self.left_out.extend(before.err().or_else(|| after.err()));
+    }
+
     fn add(&mut self, case: &Case, before: Answer, after: Answer) {
         self.decided += 1;
         let question = &case.question;

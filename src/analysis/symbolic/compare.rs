@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cedar_policy_core::ast::Effect;
 use cedar_policy_core::ast::EntityUID;
 use cedar_policy_symcc::WellFormedAsserts;
 use cedar_policy_symcc::implies_asserts;
@@ -32,7 +33,8 @@ pub struct Comparison {
     pub environments: Vec<Compared>,
     /// Environments that only the first has: whatever it allowed there is lost.
     pub only_before: Vec<Environment>,
-    /// Environments that only the second has: whatever it allows there is gained.
+    /// Environments that only the second has, and a permit for: whatever it allows there
+    /// is gained.
     pub only_after: Vec<Environment>,
     /// What is taken for granted of either: sentences without full stop.
     pub assumed: Vec<String>,
@@ -123,6 +125,13 @@ pub fn compare(
     let compared = for_each(&common, options, done, |solver, environment| {
         sides.compare(solver, environment)
     });
+    // Where no permit can apply, nothing is gained.
+    let permits = |environment: &Environment| {
+        let within = sides.compiler.within(environment);
+        let concerned = concerned(&within, &sides.new);
+        concerned.iter().any(|unit| unit.effect() == Effect::Permit)
+    };
+    let only_after = only_after.into_iter().filter(permits).collect();
     let environments = common
         .into_iter()
         .zip(compared)

@@ -8,7 +8,8 @@ use crate::analysis::diff::policies::Kind;
 use crate::analysis::replay::tally::Tally;
 use crate::cli::ExitCode;
 use crate::cli::output::count;
-use crate::engine::manifest::OnUnknown;
+use crate::cli::repository::Repository;
+use crate::engine::access::Root;
 use crate::engine::manifest::Validation;
 
 /// Why something was not asked.
@@ -104,14 +105,24 @@ fn unread(told: &Told) -> Vec<Gap> {
             None => gaps.push(missing(format!("the submodules of `{}`", side.name))),
         }
     }
-    if told.tests.faults > 0 {
+    let decides = told.diff.decides();
+    if decides && told.tests.faults > 0 {
         let faults = count(told.tests.faults, "fault", "faults");
         gaps.push(missing(format!("tests with {faults}")));
     }
     let (cases, triples) = (&told.diff.cases, &told.diff.triples);
-    if !cases.left_out.is_empty() {
-        let cases = count(cases.left_out.len(), "test case", "test cases");
-        gaps.push(missing(format!("{cases} that one side does not take")));
+    for (number, side, hides) in [
+        (cases.may_gain, "after", FailOn::Gained),
+        (cases.may_lose, "before", FailOn::Lost),
+    ] {
+        if decides && number > 0 {
+            let cases = count(number, "test case", "test cases");
+            let what = format!("{cases} allowed {side} that the other side does not take");
+            gaps.push(Gap {
+                hides,
+                ..missing(what)
+            });
+        }
     }
     if triples.failed > 0 {
         gaps.push(missing(format!("{} refused decisions", triples.failed)));
@@ -124,35 +135,51 @@ fn unread(told: &Told) -> Vec<Gap> {
 
 fn of_audit(tally: &Tally) -> Option<Gap> {
     let left_out = tally.decisions - tally.replayed();
-    let what = if tally.is_faulty() {
-        "what of the audit log cannot be read".to_owned()
+    let gap = if tally.is_faulty() {
+        Gap::new(Why::Missing, "what of the audit log cannot be read")
     } else if tally.decisions == 0 {
-        "recorded questions, of which the audit log has none".to_owned()
+        let what = "recorded questions, of which the audit log has none";
+        Gap::new(Why::Missing, what)
     } else if left_out > 0 {
-        format!("{left_out} recorded questions that cannot be decided again")
+        let what = format!("{left_out} recorded questions that cannot be decided again");
+        // Who redacts has chosen so, and `replay` does not fail for it either.
+        Gap::new(Why::Chosen, what)
     } else {
         return None;
     };
-    Some(Gap::new(Why::Missing, what))
+    Some(gap)
 }
 
 /// Whether a solver speaks for all entities and contexts: nothing but policies and links
-/// differs, every entity that is decided about fits the schema, and it has answered all.
+/// differs, every entity that is decided about fits the schema, it has answered all, and
+/// what it takes for granted is so.
 fn is_proven(told: &Told) -> bool {
     let diff = &told.diff;
-    let sides = [&told.before, &told.after];
-    let mut manifests = sides
-        .map(|side| side.repository.snapshot.manifest())
-        .into_iter();
+    let mut sides = [&told.before, &told.after].into_iter();
     told.symbolic.is_whole()
         && diff.manifest.is_empty()
         && diff.schema.is_empty()
         && diff.entities.is_empty()
-        && manifests.all(|manifest| {
-            manifest.validate == Validation::Strict
-                && manifest.unknown == OnUnknown::Deny
-                && manifest.implicit_types.is_empty()
+        && sides.all(|side| {
+            let manifest = side.repository.snapshot.manifest();
+            manifest.validate == Validation::Strict && !reads_on(&side.repository)
         })
+}
+
+/// Whether a policy may read what belongs to an entity that the request or another
+/// entity only names. A solver takes it to exist, and where it does not, the policy
+/// fails. Records count, too: their types are not looked at.
+fn reads_on(repository: &Repository) -> bool {
+    let rules = repository.snapshot.rules().iter();
+    let mut policies = rules.chain(repository.view.links().iter());
+    policies.any(|policy| {
+        let mut roots = policy.access.roots();
+        roots.any(|(root, reads)| match root {
+            Root::Action => false,
+            Root::Entity(_) => reads.needs_entity(),
+            _ => reads.leads_on(),
+        })
+    })
 }
 
 /// Of all entities.
@@ -160,24 +187,25 @@ fn undecided(told: &Told) -> Vec<Gap> {
     let triples = &told.diff.triples;
     let contexts = triples.contexts;
     let mut gaps = Vec::new();
-    let mut add = |what| gaps.push(Gap::new(Why::Missing, what));
+    let mut add = |why, what| gaps.push(Gap::new(why, what));
     if triples.decided < triples.touched {
         let cut = triples.touched - triples.decided;
-        add(format!("{cut} triples that were cut"));
+        add(Why::Missing, format!("{cut} triples that were cut"));
     }
     if !triples.not_asked.is_empty() {
         let actions = count(triples.not_asked.len(), "action", "actions");
-        add(format!("{actions} for want of a context"));
+        add(Why::Missing, format!("{actions} for want of a context"));
     }
+    // Contexts are samples however many there are, and a solver sees all: that there
+    // is none, or did not answer, is a gap of its own.
     if contexts.made_up > 0 {
         let actions = count(contexts.made_up, "action", "actions");
-        add(format!(
-            "{actions} in any context but the least, for want of a test case"
-        ));
+        let what = format!("{actions} in any context but the least, for want of a test case");
+        add(Why::Chosen, what);
     }
     if contexts.left_out > 0 {
         let contexts = count(contexts.left_out, "context", "contexts");
-        add(format!("{contexts} of test cases"));
+        add(Why::Chosen, format!("{contexts} of test cases"));
     }
     gaps
 }
@@ -216,11 +244,18 @@ fn unproven(told: &Told) -> Vec<Gap> {
         Symbolic::Asked(comparison) => comparison,
     };
     let mut gaps = Vec::new();
-    let unknown = told.symbolic.unknown();
-    if unknown > 0 {
-        let environments = count(unknown, "environment", "environments");
-        let what = format!("requests in {environments} where the solver does not know");
-        gaps.push(Gap::new(Why::NoSolver, what));
+    let (gained, lost) = told.symbolic.unknown();
+    for (unknown, way, hides) in [
+        (gained, "gained", FailOn::Gained),
+        (lost, "lost", FailOn::Lost),
+    ] {
+        if unknown > 0 {
+            let environments = count(unknown, "environment", "environments");
+            let what =
+                format!("requests in {environments} where the solver does not know what is {way}");
+            let gap = Gap::new(Why::NoSolver, what);
+            gaps.push(Gap { hides, ..gap });
+        }
     }
     for (environments, side, hides) in [
         (&comparison.only_before, "before", FailOn::Lost),

@@ -175,22 +175,28 @@ impl Symbolic {
         }
     }
 
-    /// In how many environments a solver was asked and does not know.
-    pub fn unknown(&self) -> usize {
+    /// In how many environments a solver was asked and does not know whether something
+    /// is gained, and lost.
+    pub fn unknown(&self) -> (usize, usize) {
         let Self::Asked(comparison) = self else {
-            return 0;
+            return (0, 0);
         };
-        let is_unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown(_));
-        let all = comparison.environments.iter();
-        all.filter(|compared| is_unknown(&compared.gained) || is_unknown(&compared.lost))
-            .count()
+        let all = &comparison.environments;
+        let count = |outcome: fn(&Compared) -> &Outcome| {
+            let unknown = |compared: &&Compared| matches!(outcome(compared), Outcome::Unknown(_));
+            all.iter().filter(unknown).count()
+        };
+        (count(|found| &found.gained), count(|found| &found.lost))
     }
 
-    /// Whether a solver has answered for every request of either side.
+    /// Whether a solver has answered for every request of either side, and takes nothing
+    /// for granted of them.
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::Asked(comparison)
-            if comparison.only_before.is_empty() && comparison.only_after.is_empty())
-            && self.unknown() == 0
+            if comparison.only_before.is_empty()
+                && comparison.only_after.is_empty()
+                && comparison.assumed.is_empty())
+            && self.unknown() == (0, 0)
     }
 
     /// For people; so many environments.

@@ -285,8 +285,6 @@ fn recorded_questions_are_decided_by_both() {
 
     every request: not looked at, as asked for
 
-    not asked: 2 recorded questions that cannot be decided again
-
     1 principal gains, 1 loses
     "#);
 }

@@ -59,8 +59,8 @@ fn an_attribute_that_is_demanded() {
     assert!(shown.starts_with("exit 1"), "{shown}");
     assert!(
         shown.contains(
-            "of what was asked, nobody gains or loses access; not asked: 1 test case that one side \
-             does not take; "
+            "of what was asked, nobody gains or loses access; not asked: 1 test case allowed before \
+             that the other side does not take; "
         ),
         "{shown}"
     );

@@ -111,6 +111,54 @@ fn the_same_policies_in_other_words() {
     );
 }
 
+/// A solver takes every entity that is named to exist: where one does not, a policy
+/// that reads it fails, so what it proves is not all.
+#[test]
+fn an_entity_that_is_only_named() {
+    let Some(path) = path_of_solver() else { return };
+    let place = Place::new();
+    let schema = "entity User { level: Long }; entity Doc;
+        action read appliesTo { principal: User, resource: Doc, context: { who?: User } };";
+    let guarded = r#"@id("p") permit (principal, action, resource)
+        when { if context has who then context.who.level > 3 || context.who.level <= 3 else true };"#;
+    let open = r#"@id("p") permit (principal, action, resource);"#;
+    for (folder, policy) in [("old", guarded), ("new", open)] {
+        place.write(&format!("{folder}/manifest.toml"), "name = \"test\"\n");
+        place.write(&format!("{folder}/schema.cedarschema"), schema);
+        place.write(&format!("{folder}/p.cedar"), policy);
+        let entities = r#"[{"uid": {"type": "User", "id": "u"}, "attrs": {"level": 1}, "parents": []},
+            {"uid": {"type": "Doc", "id": "d"}, "attrs": {}, "parents": []}]"#;
+        place.write(&format!("{folder}/entities/all.json"), entities);
+    }
+    let shown = run(&place, &path, &["old", "new"]);
+    assert!(
+        shown.contains("the same in 1 of 1 environments")
+            && shown.ends_with(
+                "of what was asked, nobody gains or loses access; not asked: 1 action in any context \
+                 but the least, for want of a test case\n"
+            ),
+        "{shown}"
+    );
+}
+
+/// Who looks for what is gained does not mind that what is lost is not known.
+#[test]
+fn what_is_not_known_the_other_way() {
+    let Some(path) = path_of_solver() else { return };
+    let place = place("");
+    let schema = super::SCHEMA.replace("purpose?: String", "purpose?: String, dry_run?: Bool");
+    place.write("new/schema.cedarschema", &schema);
+    let forbid = r#"@id("dry") forbid (principal, action == Action::"write", resource)
+when { context has dry_run && context.dry_run };"#;
+    place.write("new/dry.cedar", forbid);
+    let gained = run(&place, &path, &["policies", "new", "--fail-on", "gained"]);
+    let lost = run(&place, &path, &["policies", "new", "--fail-on", "lost"]);
+    assert!(
+        gained.starts_with("exit 0") && !lost.starts_with("exit 0"),
+        "{gained}\n{lost}"
+    );
+}
+
 /// Without one, it is said what to do. A search that found nothing then fails, unless
 /// no solver is wanted.
 #[test]
@@ -164,8 +212,9 @@ when { principal.level + 1 > 100 };"#,
     assert!(
         shown.starts_with("exit 7")
             && shown.contains("not known what is gained: ")
-            && shown
-                .contains("not asked: requests in 1 environment where the solver does not know"),
+            && shown.contains(
+                "not asked: requests in 1 environment where the solver does not know what is gained"
+            ),
         "{shown}"
     );
     assert!(!shown.contains("cannot be read by the schema"), "{shown}");
