@@ -4,7 +4,6 @@ pub mod clock;
 pub mod saved;
 pub mod text;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -146,23 +145,31 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Found)
 }
 
-/// The cases of the repository's tests. Files with faults are left out, and that is
+/// The cases of the repository's tests. Those with faults are left out, and that is
 /// said.
 ///
 /// # Errors
-/// The faults, when no file is left: other questions than those of the tests would
+/// The faults, when no case is left: other questions than those of the tests would
 /// be measured.
 fn cases(repository: &Repository) -> Result<Vec<Case>, Failure> {
     let read = testing::read(&repository.files, Some(&repository.snapshot));
-    if read.suites.is_empty() && !read.faults.is_empty() {
+    let has_case = read.suites.iter().any(|suite| !suite.cases.is_empty());
+    if !has_case && !read.faults.is_empty() {
         return Err(Failure::Invalid(read.faults));
     }
-    let faulty: BTreeSet<&str> = read.faults.iter().map(|fault| &*fault.file).collect();
-    if !faulty.is_empty() {
-        let files = count(faulty.len(), "test file", "test files");
+    let broken: usize = read.suites.iter().map(|suite| suite.broken.len()).sum();
+    let mut left_out = Vec::new();
+    if broken > 0 {
+        left_out.push(count(broken, "case", "cases"));
+    }
+    if read.files_left_out > 0 {
+        left_out.push(count(read.files_left_out, "test file", "test files"));
+    }
+    if !left_out.is_empty() {
         output::stderr(&format!(
-            "{} {files} left out for faults: see `deodar validate`\n",
-            paint(WARN, "warning:")
+            "{} {} left out for faults: see `deodar validate`\n",
+            paint(WARN, "warning:"),
+            left_out.join(" and "),
         ));
     }
     let cases = read.suites.into_iter().flat_map(|suite| suite.cases);

@@ -52,7 +52,8 @@ pub(super) fn read(page: &mut Page<'_>, node: Node, base: &Base) -> Vec<Result<C
         });
         let rows = match rows {
             Ok(rows) => rows,
-            Err(broken) => {
+            Err(mut broken) => {
+                broken.is_of_many = true;
                 cases.push(Err(broken));
                 continue;
             }
@@ -100,6 +101,7 @@ pub(super) fn apart<T>(
     found.map_err(|fault| {
         let line = page.line(place);
         Broken {
+            is_of_many: name.is_none(),
             name: name.unwrap_or_else(|| format!("line {line}")),
             line,
             fault,

@@ -84,7 +84,7 @@ pub fn escaped(text: &str) -> String {
 
 /// Takes out every case that no pattern matches by its name, or by the name or
 /// file of its suite, and the suites that this leaves empty; without a pattern
-/// nothing. Returns how many cases were taken out.
+/// nothing. What stands for cases whose names are not known stays. Returns how many cases were taken out.
 pub fn retain(suites: &mut Vec<Suite>, patterns: &[Glob]) -> usize {
     if patterns.is_empty() {
         return 0;
@@ -98,7 +98,9 @@ pub fn retain(suites: &mut Vec<Suite>, patterns: &[Glob]) -> usize {
         let number = |suite: &Suite| suite.cases.len() + suite.broken.len();
         let before = number(suite);
         suite.cases.retain(|case| is_wanted(&case.name));
-        suite.broken.retain(|broken| is_wanted(&broken.name));
+        suite
+            .broken
+            .retain(|broken| broken.is_of_many || is_wanted(&broken.name));
         left_out += before - number(suite);
     }
     suites.retain(|suite| !(suite.cases.is_empty() && suite.broken.is_empty()));

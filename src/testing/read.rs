@@ -209,6 +209,7 @@ fn names_once(page: &mut Page<'_>, cases: Vec<Result<Case, Broken>>) -> Vec<Resu
         match told {
             Ok(()) => Ok(case),
             Err(fault) => Err(Broken {
+                is_of_many: false,
                 name: case.name,
                 line: case.line,
                 fault,

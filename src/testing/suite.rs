@@ -51,6 +51,8 @@ pub struct Broken {
     pub line: usize,
     /// The first thing that is wrong with it.
     pub fault: Box<Fault>,
+    /// It stands for several cases, whose names are not known.
+    pub is_of_many: bool,
 }
 
 /// One question with the answer that is expected.

@@ -70,7 +70,10 @@ pub(super) fn read(page: &mut Page<'_>, mut node: Node, base: &Base) -> Vec<Resu
         });
         match made {
             Ok(made) => cases.extend(made),
-            Err(broken) => cases.push(Err(broken)),
+            Err(mut broken) => {
+                broken.is_of_many = true;
+                cases.push(Err(broken));
+            }
         }
         if cases.len() > FILE_CELLS_MAX {
             let message = format!("the tables of the file have more than {FILE_CELLS_MAX} cells");
@@ -135,7 +138,12 @@ fn table(
                         expected,
                         skip: setting.skip.clone(),
                     }),
-                    Err(fault) => Err(Broken { name, line, fault }),
+                    Err(fault) => Err(Broken {
+                        name,
+                        line,
+                        fault,
+                        is_of_many: false,
+                    }),
                 });
             }
         }

@@ -205,7 +205,7 @@ fn stale_text(stale: &Stale) -> String {
     let why = match stale.why {
         Idle::Operator => "there is no such operator",
         Idle::Change => "it names no change; write it as the report of the survivor does",
-        Idle::Survivor => "no such mutant survives",
+        Idle::Survivor => "no such mutant survives among those that were tried",
         Idle::Reason => "it gives no reason",
     };
     format!(

@@ -1,12 +1,15 @@
 //! The mutants of one policy.
 
 use std::collections::BTreeSet;
+use std::hash::Hash as _;
+use std::hash::Hasher as _;
 
 use cedar_policy_core::ast::PolicySet;
 use cedar_policy_core::ast::Template;
 use cedar_policy_core::parser::parse_policyset;
 use cedar_policy_core::validator::ValidationMode;
 use cedar_policy_core::validator::Validator;
+use rustc_hash::FxHasher;
 
 use super::Change;
 use super::Mutant;
@@ -26,6 +29,8 @@ use crate::testing::subject::Subject;
 /// At most so many changes of one policy are tried: a mutant takes the longer the
 /// longer its policy is.
 pub const CHANGES_MAX: usize = 500;
+/// A change is told from others by so many bytes on either side of it.
+const AROUND: usize = 24;
 
 /// The mutants of a policy, and how many were not made.
 #[derive(Debug, Default)]
@@ -57,9 +62,9 @@ impl Mutants {
         let mut seen = BTreeSet::new();
         let changes = changes(&parts, subject, snapshot);
         let number = changes.len();
-        mutants.left_out = number.saturating_sub(CHANGES_MAX);
-        let changes = changes.into_iter().enumerate();
-        for (_, change) in changes.filter(|(at, _)| is_tried(*at, number)) {
+        let changes = sample(changes, parts.text);
+        mutants.left_out = number - changes.len();
+        for change in changes {
             let Some(text) = edited(parts.text, &change.edits) else {
                 continue;
             };
@@ -77,11 +82,33 @@ impl Mutants {
     }
 }
 
-/// Whether a change is tried, by its place among all. Of too many it is every so
-/// many, so that some of each operator are among them.
-fn is_tried(at: usize, number: usize) -> bool {
-    let before = |at: usize| at * CHANGES_MAX / number;
-    number <= CHANGES_MAX || before(at) < before(at + 1)
+/// As many changes as are tried, in their order. Which, does not depend on the others:
+/// what is changed elsewhere in the policy leaves most of them the same.
+fn sample(changes: Vec<Change>, text: &str) -> Vec<Change> {
+    if changes.len() <= CHANGES_MAX {
+        return changes;
+    }
+    let hashes = changes.iter().map(|change| hash(change, text));
+    let mut order: Vec<(u64, usize)> = hashes.zip(0..).collect();
+    order.sort_unstable();
+    let tried: BTreeSet<usize> = order.iter().take(CHANGES_MAX).map(|(_, at)| *at).collect();
+    let changes = changes.into_iter().zip(0..);
+    let changes = changes.filter(|(_, at)| tried.contains(at));
+    changes.map(|(change, _)| change).collect()
+}
+
+/// The same in every run.
+fn hash(change: &Change, text: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    change.operator.hash(&mut hasher);
+    for edit in &change.edits {
+        let start = edit.span.start.saturating_sub(AROUND);
+        let around = text
+            .as_bytes()
+            .get(start..text.len().min(edit.span.end + AROUND));
+        (around, &edit.by).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn changes(parts: &Parts<'_>, subject: &Subject<'_>, snapshot: &Snapshot) -> Vec<Change> {
@@ -193,18 +220,46 @@ fn mutant(
 #[cfg(test)]
 mod tests {
     use super::CHANGES_MAX;
-    use super::is_tried;
+    use super::Change;
+    use super::Edit;
+    use super::Operator;
+    use super::sample;
+
+    /// Conditions with a number each, and all changes of these numbers.
+    fn changes(numbers: std::ops::Range<usize>) -> (String, Vec<Change>) {
+        let mut text = String::new();
+        let mut changes = Vec::new();
+        for number in numbers {
+            text.push_str("context.level > ");
+            let digits = number.to_string();
+            let edit = Edit::new(text.len()..text.len() + digits.len(), "7");
+            changes.push(Change::new(Operator::Remove, edit));
+            text.push_str(&digits);
+            text.push_str(" && \n");
+        }
+        (text, changes)
+    }
+
+    fn tried(numbers: std::ops::Range<usize>) -> Vec<String> {
+        let (text, changes) = changes(numbers);
+        let tried = sample(changes, &text);
+        let of = |change: &Change| text.get(change.edits[0].span.clone()).unwrap().to_owned();
+        tried.iter().map(of).collect()
+    }
 
     #[test]
-    fn as_many_changes_are_tried_as_may_be_evenly() {
-        for number in [1, CHANGES_MAX, CHANGES_MAX + 1, 1234, 20_000] {
-            let tried: Vec<usize> = (0..number).filter(|at| is_tried(*at, number)).collect();
+    fn as_many_changes_are_tried_as_may_be() {
+        for number in [1, CHANGES_MAX, CHANGES_MAX + 1, 3000] {
+            let tried = tried(10_000..10_000 + number);
             assert_eq!(tried.len(), number.min(CHANGES_MAX));
-            let widest = tried.windows(2).map(|pair| pair[1] - pair[0]).max();
-            assert!(
-                widest.unwrap_or(1) <= number.div_ceil(CHANGES_MAX),
-                "{number}"
-            );
+            assert!(tried.is_sorted(), "in their order");
         }
+    }
+
+    #[test]
+    fn a_change_more_leaves_the_others() {
+        let (before, after) = (tried(10_000..12_000), tried(9_990..12_000));
+        let both = before.iter().filter(|one| after.contains(one)).count();
+        assert!(both > CHANGES_MAX - 12, "{both}");
     }
 }

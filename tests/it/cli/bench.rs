@@ -378,4 +378,11 @@ fn test_files_with_faults_are_told() {
     );
     let warning = "warning: 1 test file left out for faults: see `deodar validate`\n";
     assert!(shown.contains(warning), "{shown}");
+    // A case that cannot be asked is none that stands for all entities.
+    let stale = CASES.replace("decision: allow", "decision: allow\n    policies: [gone]");
+    assert_ne!(stale, CASES);
+    place.write("policies/bad.test.yaml", &stale);
+    assert!(bench().contains("warning: 1 case left out for faults: "));
+    place.write("policies/good.test.yaml", &stale);
+    assert!(bench().starts_with("exit 4\n"));
 }
