@@ -22,7 +22,7 @@ pub mod cost;
 pub mod datetime;
 pub mod decide;
 pub mod decision;
-mod depth;
+pub mod depth;
 pub mod digest;
 pub mod examine;
 pub mod explain;

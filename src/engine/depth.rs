@@ -1,4 +1,4 @@
-//! How deep an expression nests, found without recursion.
+//! What is below an expression, and how deep it nests, found without recursion.
 
 use cedar_policy_core::ast::Expr;
 use cedar_policy_core::ast::ExprKind;
@@ -14,27 +14,24 @@ pub(super) fn depth(expr: &Expr) -> usize {
     deepest
 }
 
-fn parts(expr: &Expr) -> Vec<&Expr> {
+/// The expressions directly below one.
+pub fn parts<T>(expr: &Expr<T>) -> Vec<&Expr<T>> {
     match expr.expr_kind() {
         ExprKind::If {
             test_expr,
             then_expr,
             else_expr,
         } => vec![test_expr, then_expr, else_expr],
-        ExprKind::And { left: a, right: b }
-        | ExprKind::Or { left: a, right: b }
-        | ExprKind::BinaryApp {
-            arg1: a, arg2: b, ..
-        } => vec![a, b],
-        ExprKind::UnaryApp { arg: expr, .. }
-        | ExprKind::GetAttr { expr, .. }
+        ExprKind::And { left, right } | ExprKind::Or { left, right } => vec![left, right],
+        ExprKind::UnaryApp { arg, .. } => vec![arg],
+        ExprKind::BinaryApp { arg1, arg2, .. } => vec![arg1, arg2],
+        ExprKind::ExtensionFunctionApp { args, .. } => args.iter().collect(),
+        ExprKind::GetAttr { expr, .. }
         | ExprKind::HasAttr { expr, .. }
         | ExprKind::ExtHasAttr { expr, .. }
         | ExprKind::Like { expr, .. }
         | ExprKind::Is { expr, .. } => vec![expr],
-        ExprKind::ExtensionFunctionApp { args: parts, .. } | ExprKind::Set(parts) => {
-            parts.iter().collect()
-        }
+        ExprKind::Set(items) => items.iter().collect(),
         ExprKind::Record(fields) => fields.values().collect(),
         _ => Vec::new(),
     }

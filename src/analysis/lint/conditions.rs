@@ -18,7 +18,7 @@ use super::rule::Rule;
 use super::subject::Subject;
 use super::truth::Known;
 use super::truth::literal;
-use super::walk::parts;
+use crate::engine::depth::parts;
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[

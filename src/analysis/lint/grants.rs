@@ -24,9 +24,9 @@ use super::scopes::ActionSet;
 use super::scopes::Party;
 use super::subject::Subject;
 use super::truth::literal;
-use super::walk::parts;
 use super::wording::after_bang;
 use super::wording::compared_boolean;
+use crate::engine::depth::parts;
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[

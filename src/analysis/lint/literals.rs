@@ -26,8 +26,8 @@ use super::rule::Needs;
 use super::rule::Rule;
 use super::subject::Subject;
 use super::truth::literal;
-use super::walk::parts;
 use super::wording::after_bang;
+use crate::engine::depth::parts;
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[

@@ -7,6 +7,8 @@ use cedar_policy_core::ast::ExprKind;
 use cedar_policy_core::ast::UnaryOp;
 use smol_str::SmolStr;
 
+use crate::engine::depth::parts;
+
 /// A chain of attributes, and what it starts at.
 #[derive(Debug, Clone)]
 struct Path<'a, T> {
@@ -176,29 +178,6 @@ fn joined<'a, T: Clone>(a: &[Tested<'a, T>], b: &[Tested<'a, T>]) -> Vec<Tested<
 fn shared<'a, T: Clone>(a: &[Tested<'a, T>], b: &[Tested<'a, T>]) -> Vec<Tested<'a, T>> {
     let in_both = |tested: &&Tested<'a, T>| b.iter().any(|other| tested.is(other));
     a.iter().filter(in_both).cloned().collect()
-}
-
-/// The expressions directly below one.
-pub fn parts<T>(expr: &Expr<T>) -> Vec<&Expr<T>> {
-    match expr.expr_kind() {
-        ExprKind::If {
-            test_expr,
-            then_expr,
-            else_expr,
-        } => vec![test_expr, then_expr, else_expr],
-        ExprKind::And { left, right } | ExprKind::Or { left, right } => vec![left, right],
-        ExprKind::UnaryApp { arg, .. } => vec![arg],
-        ExprKind::BinaryApp { arg1, arg2, .. } => vec![arg1, arg2],
-        ExprKind::ExtensionFunctionApp { args, .. } => args.iter().collect(),
-        ExprKind::GetAttr { expr, .. }
-        | ExprKind::HasAttr { expr, .. }
-        | ExprKind::ExtHasAttr { expr, .. }
-        | ExprKind::Like { expr, .. }
-        | ExprKind::Is { expr, .. } => vec![expr],
-        ExprKind::Set(items) => items.iter().collect(),
-        ExprKind::Record(fields) => fields.values().collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// Calls `visit` for every part of a condition with whether it is negated: whether

@@ -26,7 +26,7 @@ use super::subject::Subject;
 use super::text_edits::drop_operand;
 use super::text_edits::drop_with_space;
 use super::truth::literal;
-use super::walk::parts;
+use crate::engine::depth::parts;
 
 /// More atomic conditions than this are too many to be reviewed at once.
 const ATOMS_MAX: usize = 20;
