@@ -1,11 +1,18 @@
-//! `deodar test --format junit`, checked by a strict parser of XML against what
-//! the schemas of Jenkins allow: there is no validator of XSD for Rust.
+//! `deodar test --format junit`, checked by xmllint against the schema of Jenkins, where
+//! that is installed, and by a strict parser of XML against the same everywhere: there
+//! is no validator of XSD for Rust.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
 
 use crate::cli::Place;
 use crate::cli::test::GOOD;
 use crate::cli::test::assert_ran;
+use crate::peer::missing;
+use crate::support::root;
 
 /// Element: the attributes that must be there, those that may, and the elements
 /// that may be within, in any order. Text may be where none may be within.
@@ -42,7 +49,7 @@ const ELEMENTS: &[Allowed] = &[
         &["assertions", "time", "classname", "status"],
         &["skipped", "error", "failure", "system-out", "system-err"],
     ),
-    ("skipped", &[], &["message"], &[]),
+    ("skipped", &[], &[], &[]),
     ("error", &[], &["message", "type"], &[]),
     ("failure", &[], &["message", "type"], &[]),
 ];
@@ -194,12 +201,34 @@ fn check_counts(element: &Element) {
 fn report(shown: &str) -> Element {
     let (_, text) = shown.split_once("--- stdout\n").unwrap();
     let (text, _) = text.split_once("--- stderr\n").unwrap_or((text, ""));
+    is_by_the_schema(text).expect("it is valid");
     let root = Parser::document(text);
     assert_eq!(root.name, "testsuites");
     check(&root);
     check_counts(&root);
     root.within.iter().for_each(check_counts);
     root
+}
+
+/// What xmllint says against a report.
+fn is_by_the_schema(text: &str) -> Result<(), String> {
+    let schema = root().join("tests/data/junit-4.xsd");
+    let xmllint = Command::new("xmllint")
+        .args(["--nonet", "--noout", "--schema"])
+        .args([&*schema, Path::new("-")])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut xmllint) = xmllint else {
+        missing("xmllint is not installed, such as by `apt-get install libxml2-utils`");
+        return Ok(());
+    };
+    let mut stdin = xmllint.stdin.take().unwrap();
+    stdin.write_all(text.as_bytes()).unwrap();
+    drop(stdin);
+    let done = xmllint.wait_with_output().unwrap();
+    let told = String::from_utf8(done.stderr).unwrap();
+    done.status.success().then_some(()).ok_or(told)
 }
 
 const ODD: &str = r#"name: "odd <suite> & 'more'"
@@ -255,7 +284,7 @@ fn junit() {
           <error type="broken" message="`context.ip` cannot be read: error while evaluating `ipaddr` extension function: invalid IP address: &lt;&amp;&gt;">policies/odd.test.yaml:10&#10;see its type in the schema; an entity is {&quot;type&quot;: &quot;..&quot;, &quot;id&quot;: &quot;..&quot;}, addresses, decimals and times are text</error>
         </testcase>
         <testcase classname="odd &lt;suite&gt; &amp; 'more'" name="skipped">
-          <skipped message="a &quot;reason&quot; &amp; &lt;more&gt;"/>
+          <skipped>a &quot;reason&quot; &amp; &lt;more&gt;</skipped>
         </testcase>
       </testsuite>
       <testsuite name="worse" package="policies/worse.test.yaml" tests="2" failures="0" errors="2" skipped="0">
@@ -282,6 +311,20 @@ fn junit_of_nothing() {
     assert!(shown.starts_with("exit 5\n"), "{shown}");
     let suites = report(&shown).within;
     assert_eq!(suites.len(), 1);
+}
+
+/// The schema and the table above say the same of what is wrong.
+#[test]
+fn the_schema_is_asked() {
+    let refused = |text: &str| is_by_the_schema(text).is_err();
+    if is_by_the_schema("<testsuites/>").is_ok() && !refused("no XML") {
+        return; // There is no xmllint, which was told.
+    }
+    assert!(refused("<testsuites line=\"1\"/>"));
+    assert!(refused("<testsuites><testsuite name=\"a\"/></testsuites>"));
+    assert!(refused(
+        "<testsuite name=\"a\" tests=\"1\"><testcase name=\"a\"><skipped message=\"b\"/></testcase></testsuite>"
+    ));
 }
 
 #[test]
