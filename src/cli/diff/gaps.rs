@@ -5,6 +5,7 @@ use super::Told;
 use super::symbolic::Symbolic;
 use crate::analysis::diff::policies::Change;
 use crate::analysis::diff::policies::Kind;
+use crate::analysis::replay::judge::LeftOut;
 use crate::analysis::replay::tally::Tally;
 use crate::cli::ExitCode;
 use crate::cli::output::count;
@@ -133,21 +134,30 @@ fn unread(told: &Told) -> Vec<Gap> {
     gaps
 }
 
-fn of_audit(tally: &Tally) -> Option<Gap> {
-    let left_out = tally.decisions - tally.replayed();
-    let gap = if tally.is_faulty() {
-        Gap::new(Why::Missing, "what of the audit log cannot be read")
-    } else if tally.decisions == 0 {
-        let what = "recorded questions, of which the audit log has none";
-        Gap::new(Why::Missing, what)
-    } else if left_out > 0 {
-        let what = format!("{left_out} recorded questions that cannot be decided again");
-        // Who redacts has chosen so, and `replay` does not fail for it either.
-        Gap::new(Why::Chosen, what)
-    } else {
-        return None;
-    };
-    Some(gap)
+fn of_audit(tally: &Tally) -> Vec<Gap> {
+    let missing = |what: &str| vec![Gap::new(Why::Missing, what)];
+    if tally.is_faulty() {
+        return missing("what of the audit log cannot be read");
+    }
+    if tally.decisions == 0 {
+        return missing("recorded questions, of which the audit log has none");
+    }
+    let redacted = tally.left_out.get(&LeftOut::Redacted).copied();
+    let redacted = redacted.unwrap_or_default();
+    let others = tally.decisions - tally.replayed() - redacted;
+    // Who redacts has chosen that it cannot be decided again.
+    let mut gaps = Vec::new();
+    for (number, why, what) in [
+        (others, Why::Missing, "not decided again"),
+        (redacted, Why::Chosen, "left out, being redacted"),
+    ] {
+        if number > 0 {
+            let number = usize::try_from(number).unwrap_or(usize::MAX);
+            let questions = count(number, "recorded question", "recorded questions");
+            gaps.push(Gap::new(why, format!("{questions} {what}")));
+        }
+    }
+    gaps
 }
 
 /// Whether a solver speaks for all entities and contexts: nothing but policies and links

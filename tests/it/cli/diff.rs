@@ -285,6 +285,8 @@ fn recorded_questions_are_decided_by_both() {
 
     every request: not looked at, as asked for
 
+    not asked: 1 recorded question not decided again
+
     1 principal gains, 1 loses
     "#);
 }
